@@ -1,0 +1,39 @@
+"""Convolutional networks from scratch, in NumPy: the library behind the book."""
+
+from cnnlib.activations import ReLU, Sigmoid, Softmax
+from cnnlib.convolution import Convolutional, col2im, im2col
+from cnnlib.dense import Dense
+from cnnlib.gradients import GradientError, gradient_check
+from cnnlib.layer import Layer, batch_last
+from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
+from cnnlib.network import Network, accuracy, lenet5
+from cnnlib.optimizers import SGD, Adam, constant, cosine, one_cycle
+from cnnlib.pooling import Flatten, MaxPooling
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "CategoricalCrossEntropy",
+    "Convolutional",
+    "Dense",
+    "Flatten",
+    "GradientError",
+    "Layer",
+    "MaxPooling",
+    "MeanSquaredError",
+    "Network",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "accuracy",
+    "batch_last",
+    "col2im",
+    "constant",
+    "cosine",
+    "gradient_check",
+    "im2col",
+    "lenet5",
+    "one_cycle",
+    "one_hot",
+]

@@ -1,0 +1,73 @@
+"""Activations: the functions between the linear layers, without which any depth would be one linear layer."""
+
+import numpy as np
+
+from cnnlib.layer import Layer
+
+
+class ReLU(Layer):
+    """The rectified linear unit, ``y = max(x, 0)``, elementwise.
+
+    Its slope is 1 where the input is positive and 0 elsewhere, at zero itself too (any value between 0 and 1 would be
+    a valid subgradient there).
+
+    Input shape
+        any
+    Output shape
+        the same
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.x = self.accept(x)
+        return np.maximum(self.x, 0)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return dy * (self.kept("x") > 0)
+
+
+class Sigmoid(Layer):
+    """The logistic function, ``y = 1 / (1 + exp(-x))``, elementwise; its slope is ``y (1 - y)``.
+
+    Input shape
+        any
+    Output shape
+        the same
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        x = self.accept(x)
+        e = np.exp(-np.abs(x))  # at most 1: exp of a large number would overflow
+        self.y = np.where(x >= 0, 1, e) / (1 + e)
+        return self.y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        y = self.kept("y")
+        return dy * y * (1 - y)
+
+
+class Softmax(Layer):
+    """Turn scores into probabilities, ``y_i = exp(x_i) / sum_j exp(x_j)``, for each example.
+
+    Every output depends on every input: the Jacobian is ``dy_i/dx_j = y_i (δ_ij - y_j)``. With the upstream gradient,
+    the sum over i collapses to one line, so that the (M, M) matrix is never built.
+
+    Input shape
+        ``(N, M)``
+    Output shape
+        ``(N, M)``; rows are positive and sum to 1
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        x = self.accept(x)
+        e = np.exp(x - x.max(axis=1, keepdims=True))  # the shift cancels in the ratio, and nothing overflows
+        self.y = e / e.sum(axis=1, keepdims=True)
+        return self.y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        y = self.kept("y")
+        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) != 1:
+            raise ValueError(f"{self!r} expected scores (M,) an example, got the shape {tuple(input_shape)}")
+        return input_shape

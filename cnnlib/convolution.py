@@ -1,0 +1,170 @@
+"""The convolutional layer: one small set of weights, moved over the whole image."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cnnlib.initializers import initialize
+from cnnlib.layer import Layer
+from cnnlib.validation import positive, whole
+
+Margins = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
+
+
+def pad(x: np.ndarray, margins: Margins) -> np.ndarray:
+    """Surround images of shape (N, C, H, W) with zeros."""
+    return np.moveaxis(np.pad(np.moveaxis(x, 0, -1), ((0, 0), *margins, (0, 0))), -1, 0)
+
+
+def crop(x: np.ndarray, margins: Margins) -> np.ndarray:
+    """Cut the margins off again: the transpose of `pad`, whose zeros depend on no input."""
+    (above, below), (left, right) = margins
+    return x[:, :, above : x.shape[2] - below, left : x.shape[3] - right]
+
+
+def im2col(x: np.ndarray, kernel_size: int, stride: int = 1) -> np.ndarray:
+    """Copy every patch that a kernel sees into a column, so that convolution becomes one matrix product.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, H, W)
+    kernel_size, stride : int
+        K, and the distance between neighbouring patches.
+
+    Returns
+    -------
+    ndarray of shape (C * K * K, h * w * N)
+        Row ``(c, i, j)`` holds what the weight at ``(c, i, j)`` is multiplied with; column ``(r, s, n)`` holds the
+        patch at row r, column s of image n. ``h = (H - K) // stride + 1``, and w likewise.
+    """
+    windows = sliding_window_view(np.moveaxis(x, 0, -1), (kernel_size, kernel_size), axis=(1, 2))
+    windows = windows[:, ::stride, ::stride]  # (C, h, w, N, K, K), still a view
+    return windows.transpose(0, 4, 5, 1, 2, 3).reshape(x.shape[1] * kernel_size**2, -1)  # the one copy
+
+
+def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], kernel_size: int, stride: int = 1) -> np.ndarray:
+    """Add every column back to the pixels that it was copied from: the transpose of `im2col`.
+
+    A pixel that lies in several patches receives one contribution from each.
+
+    Parameters
+    ----------
+    cols : ndarray of shape (C * K * K, h * w * N)
+    shape : (N, C, H, W)
+        The shape of the images to return.
+
+    Returns
+    -------
+    ndarray of shape (N, C, H, W)
+    """
+    N, C, H, W = shape
+    h, w = (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1
+    cols = cols.reshape(C, kernel_size, kernel_size, h, w, N)
+    x = np.zeros((C, H, W, N), cols.dtype)
+    for i in range(kernel_size):
+        for j in range(kernel_size):
+            x[:, i : i + stride * h : stride, j : j + stride * w : stride] += cols[:, i, j]
+    return np.moveaxis(x, -1, 0)
+
+
+class Convolutional(Layer):
+    """A layer of learned filters: each output is a small kernel's answer to one patch of the image.
+
+    ``y[n, f, r, s] = b[f] + sum over c, i, j of W[f, c, i, j] * x[n, c, r * stride + i, s * stride + j]``
+
+    on the padded image. Strictly speaking this is a cross-correlation (a convolution would flip the kernel); the field
+    calls it convolution, and so does this book.
+
+    Parameters
+    ----------
+    channels : int
+        C, the channels of the input.
+    filters : int
+        F, the channels of the output.
+    kernel_size : int
+        K; kernels are square.
+    stride : int
+        The distance between neighbouring patches.
+    padding : {"valid", "same"} or int
+        Zeros around the image: none; as many as make the output ``ceil(H / stride)`` high; or that many on every side.
+        Where "same" needs an odd number, the extra row and column go below and right.
+    initializer : {"he", "glorot", "zeros"}
+        How to draw the weights; biases start at zero.
+    rng : numpy.random.Generator, optional
+        The source of the initial weights.
+    dtype : dtype
+        float32 to train, float64 to check gradients.
+
+    Input shape
+        ``(N, C, H, W)``
+    Output shape
+        ``(N, F, h, w)`` with ``h = (H + padding before and after - K) // stride + 1``, and w likewise
+
+    Attributes
+    ----------
+    W, dW : ndarray of shape (F, C, K, K)
+    b, db : ndarray of shape (F,)
+    """
+
+    params = ("W", "b")
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: str | int = "valid",
+        initializer: str = "he",
+        *,
+        rng=None,
+        dtype=np.float32,
+    ):
+        self.channels = positive("channels", channels)
+        self.filters = positive("filters", filters)
+        self.kernel_size = positive("kernel_size", kernel_size)
+        self.stride = positive("stride", stride)
+        if isinstance(padding, str) and padding not in ("valid", "same"):
+            raise ValueError(f'padding must be "valid", "same" or a whole number, got {padding!r}')
+        self.padding = padding if isinstance(padding, str) else whole("padding", padding, least=0)
+        self.initializer = initializer
+        area = kernel_size**2
+        shape = (filters, channels, kernel_size, kernel_size)
+        self.W = initialize(initializer, shape, channels * area, filters * area, rng, dtype)
+        self.b = np.zeros(filters, dtype)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        x = self.accept(x)
+        _, h, w = self.output_shape(x.shape[1:])
+        self.margins = self.margins_for(*x.shape[2:])
+        x = pad(x, self.margins)
+        self.padded_shape = x.shape
+        self.cols = im2col(x, self.kernel_size, self.stride)
+        y = self.W.reshape(self.filters, -1) @ self.cols + self.b[:, np.newaxis]  # (F, h * w * N)
+        return np.moveaxis(y.reshape(self.filters, h, w, -1), -1, 0)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        cols = self.kept("cols")
+        dy = np.moveaxis(dy, 0, -1).reshape(self.filters, -1)  # (F, h * w * N)
+        self.dW = (cols @ dy.T).T.reshape(self.W.shape)
+        self.db = dy.sum(axis=1)
+        dcols = self.W.reshape(self.filters, -1).T @ dy
+        return crop(col2im(dcols, self.padded_shape, self.kernel_size, self.stride), self.margins)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) != 3 or input_shape[0] != self.channels:
+            raise ValueError(
+                f"{self!r} expected ({self.channels}, H, W) an example, got the shape {tuple(input_shape)}"
+            )
+        sizes = []
+        for size, margin in zip(input_shape[1:], self.margins_for(*input_shape[1:]), strict=True):
+            if size + sum(margin) < self.kernel_size:
+                raise ValueError(f"{self!r}: the kernel is larger than the padded image, of shape {tuple(input_shape)}")
+            sizes.append((size + sum(margin) - self.kernel_size) // self.stride + 1)
+        return (self.filters, *sizes)
+
+    def margins_for(self, height: int, width: int) -> Margins:
+        """Return the zeros to add around an image of that size: ((above, below), (left, right))."""
+        if self.padding == "same":
+            totals = [max((-(-n // self.stride) - 1) * self.stride + self.kernel_size - n, 0) for n in (height, width)]
+            return tuple((total // 2, total - total // 2) for total in totals)
+        return ((0, 0), (0, 0)) if self.padding == "valid" else ((self.padding, self.padding),) * 2

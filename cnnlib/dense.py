@@ -1,0 +1,56 @@
+"""The fully connected layer: every output sees every input."""
+
+import numpy as np
+
+from cnnlib.initializers import initialize
+from cnnlib.layer import Layer
+from cnnlib.validation import positive
+
+
+class Dense(Layer):
+    """A fully connected layer, ``y = x @ W + b``.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        The number of features of one example, before (D) and after (M).
+    initializer : {"he", "glorot", "zeros"}
+        How to draw the weights; biases start at zero.
+    rng : numpy.random.Generator, optional
+        The source of the initial weights.
+    dtype : dtype
+        float32 to train, float64 to check gradients.
+
+    Input shape
+        ``(N, D)``
+    Output shape
+        ``(N, M)``
+
+    Attributes
+    ----------
+    W, dW : ndarray of shape (D, M)
+    b, db : ndarray of shape (M,)
+    """
+
+    params = ("W", "b")
+
+    def __init__(self, inputs: int, outputs: int, initializer: str = "he", *, rng=None, dtype=np.float32):
+        self.inputs = positive("inputs", inputs)
+        self.outputs = positive("outputs", outputs)
+        self.initializer = initializer
+        self.W = initialize(initializer, (inputs, outputs), inputs, outputs, rng, dtype)
+        self.b = np.zeros(outputs, dtype)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.x = self.accept(x)
+        return self.x @ self.W + self.b
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        self.dW = self.kept("x").T @ dy
+        self.db = dy.sum(axis=0)
+        return dy @ self.W.T
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if tuple(input_shape) != (self.inputs,):
+            raise ValueError(f"{self!r} expected {self.inputs} features an example, got the shape {tuple(input_shape)}")
+        return (self.outputs,)

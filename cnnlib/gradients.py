@@ -1,0 +1,113 @@
+"""Is a gradient right? Move each number a little, and see whether the loss changes as the gradient says."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+
+from cnnlib.losses import Loss
+
+
+class GradientError(AssertionError):
+    """A gradient that disagrees with central differences."""
+
+
+def gradient_check(
+    function,
+    x: np.ndarray,
+    t: np.ndarray | None = None,
+    *,
+    rng: np.random.Generator | int = 0,
+    step: float = 1e-5,
+    sample: int | None = None,
+    tolerance: float = 1e-7,
+) -> dict[str, float]:
+    """Compare every gradient of a layer, a network or a loss with central differences, in float64.
+
+    A layer has many outputs, a gradient is of one number: the number here is ``L = sum(dy * y)``, with a random
+    upstream gradient ``dy``. Then ``dL/dx_i`` is estimated by ``sum(dy * (y(x_i + step) - y(x_i - step))) / (2 step)``.
+    A loss is already one number.
+
+    The relative error of an entry is ``|a - n| / max(|a|, |n|, scale / 100)``, for the analytic gradient a, the
+    numerical gradient n, and the largest entry of the array as scale: it keeps the rounding of tiny entries from
+    sounding the alarm. The check works on a copy; nothing that it is given is changed. The point `x` should not lie
+    on a kink (an input of zero for `ReLU`, two equal pixels for `MaxPooling`), where there is no derivative to find.
+
+    Parameters
+    ----------
+    function : Layer, Network or Loss
+    x : ndarray
+        The input; for a loss, the predictions.
+    t : ndarray, optional
+        The targets, for a loss and only there.
+    rng : numpy.random.Generator or int
+        Draws the upstream gradient, and the sample.
+    step : float
+        How far to move; 1e-5 balances truncation (which grows with the step) and rounding (which shrinks).
+    sample : int, optional
+        Check at most so many entries of each array, chosen at random; by default every one.
+    tolerance : float
+        The largest relative error that passes.
+
+    Returns
+    -------
+    dict of str to float
+        For every gradient (``"dx"``, ``"dW"``, ...) the largest relative error.
+
+    Raises
+    ------
+    GradientError
+        If one is above the tolerance; the message names the array and the index of the worst entry.
+    """
+    rng = np.random.default_rng(rng)
+    x = np.array(x, dtype=np.float64)
+    if isinstance(function, Loss):
+        if t is None:
+            raise ValueError(f"the gradient of {function!r} needs targets t")
+        dy = 1.0
+        gradients = {"dx": (x, function.gradient(x, t))}
+
+        def evaluate() -> np.ndarray:
+            return np.asarray(function.value(x, t))
+
+    else:
+        function = copy.deepcopy(function).astype(np.float64)
+        dy = rng.standard_normal(function.forward(x).shape)
+        gradients = {"dx": (x, function.backward(dy.copy()).copy())}
+        for name, gradient in function.gradients().items():
+            gradients[f"d{name}"] = (function.parameters()[name], gradient.copy())
+
+        def evaluate() -> np.ndarray:
+            return function.forward(x).copy()
+
+    errors = {}
+    for name, (array, gradient) in gradients.items():
+        if gradient.shape != array.shape:
+            raise GradientError(f"{function!r}: {name} has the shape {gradient.shape}, expected {array.shape}")
+        indices = list(np.ndindex(array.shape))
+        if sample is not None and sample < len(indices):
+            indices = [indices[i] for i in rng.choice(len(indices), sample, replace=False)]
+        numerical = np.array([_central_difference(evaluate, dy, array, index, step) for index in indices])
+        analytic = np.array([gradient[index] for index in indices])
+        scale = np.abs(numerical).max(initial=0) + np.finfo(float).tiny
+        size = np.maximum(np.maximum(np.abs(analytic), np.abs(numerical)), scale / 100)
+        relative = np.abs(analytic - numerical) / size
+        worst = int(np.argmax(relative))  # the first NaN, if there is one
+        errors[name] = float(relative[worst])
+        if not errors[name] <= tolerance:
+            raise GradientError(
+                f"{function!r}: {name}{list(indices[worst])} is {analytic[worst]:.9g}, but central differences say "
+                f"{numerical[worst]:.9g} (relative error {errors[name]:.1e}, allowed {tolerance:.0e})"
+            )
+    return errors
+
+
+def _central_difference(evaluate: Callable, dy, array: np.ndarray, index: tuple[int, ...], step: float) -> float:
+    """Return (L(+step) - L(-step)) / (2 step) for one entry of `array`, which is put back afterwards."""
+    before = array[index]
+    array[index] = before + step
+    plus = evaluate()
+    array[index] = before - step
+    minus = evaluate()
+    array[index] = before
+    return float(np.sum(dy * (plus - minus)) / (2 * step))

@@ -1,0 +1,71 @@
+"""Where training starts: random weights of the right size."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+
+def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw from a normal distribution of variance 2 / fan_in.
+
+    A ReLU sets half of its inputs to zero, and with them half of the variance; the 2 makes up for that, so that
+    signals keep their size from layer to layer.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun (2015), "Delving deep into rectifiers".
+    """
+    return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
+
+
+def glorot(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw uniformly from ±sqrt(6 / (fan_in + fan_out)), which has the variance 2 / (fan_in + fan_out).
+
+    A compromise between the forward pass (1 / fan_in) and the backward pass (1 / fan_out), for layers that are
+    followed by something linear around zero, such as a sigmoid or a softmax.
+
+    References
+    ----------
+    Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
+    """
+    limit = np.sqrt(6.0 / (fan_in + fan_out))
+    return rng.uniform(-limit, limit, shape)
+
+
+def zeros(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
+    """Return zeros: right for biases, and the classic mistake for weights."""
+    return np.zeros(shape)
+
+
+MAX_WEIGHTS = 10**8  # of one layer; 400 MB in float32: a slip of the keyboard, or a file that means harm
+
+INITIALIZERS: dict[str, Callable] = {"he": he, "glorot": glorot, "zeros": zeros}
+
+
+def initialize(
+    name: str, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator | None, dtype
+) -> np.ndarray:
+    """Return new weights of the given shape, by the initializer of that name.
+
+    Parameters
+    ----------
+    name : {"he", "glorot", "zeros"}
+    fan_in, fan_out : int
+        How many inputs one output depends on, and how many outputs one input reaches.
+    rng : numpy.random.Generator or None
+        The source of randomness; None takes a fresh, unseeded one.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or for more weights than `MAX_WEIGHTS`.
+    """
+    if name not in INITIALIZERS:
+        raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; got {name!r}")
+    if math.prod(shape) > MAX_WEIGHTS:
+        raise ValueError(
+            f"weights of shape {shape} are too large: {math.prod(shape):,}, at most {MAX_WEIGHTS:,} allowed"
+        )
+    rng = np.random.default_rng() if rng is None else rng
+    return INITIALIZERS[name](shape, fan_in, fan_out, rng).astype(dtype)

@@ -1,0 +1,98 @@
+"""Losses: one number that says how wrong a batch of predictions is, and its gradient.
+
+Each is a mean over the N examples of the batch. The 1/N stands here and nowhere else: layers only sum.
+"""
+
+import numpy as np
+
+from cnnlib.activations import Softmax
+
+
+class Loss:
+    """A function of predictions and targets, without state."""
+
+    def value(self, y: np.ndarray, t: np.ndarray) -> float:
+        """Return the mean loss of the batch."""
+        raise NotImplementedError
+
+    def gradient(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Return dL/dy, of the shape of `y`."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class MeanSquaredError(Loss):
+    """``L = 1/(N D) * sum over n, d of (y - t)^2``, for predictions and targets of shape ``(N, D)``."""
+
+    def value(self, y: np.ndarray, t: np.ndarray) -> float:
+        check_targets(y, t)
+        return float(np.mean((y - t) ** 2))
+
+    def gradient(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
+        check_targets(y, t)
+        return 2 * (y - t) / y.size
+
+
+class CategoricalCrossEntropy(Loss):
+    """``L = -1/N * sum over n, m of t log(p)``, for probabilities and one-hot targets of shape ``(N, M)``.
+
+    A probability that has been rounded to zero is taken as the smallest normal number of its dtype, so that the loss
+    stays finite; the gradient ``-t / (N p)`` is then of little use. `SoftmaxCrossEntropy` has no such weakness.
+    """
+
+    def value(self, p: np.ndarray, t: np.ndarray) -> float:
+        check_targets(p, t, distributions=True)
+        return float(-np.sum(t * np.log(np.maximum(p, np.finfo(p.dtype).tiny))) / len(p))
+
+    def gradient(self, p: np.ndarray, t: np.ndarray) -> np.ndarray:
+        check_targets(p, t, distributions=True)
+        return -t / np.maximum(p, np.finfo(p.dtype).tiny) / len(p)
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Softmax and categorical cross-entropy in one, for scores ``z`` and one-hot targets of shape ``(N, M)``.
+
+    ``L = 1/N * sum over n, m of t (log(sum over j of exp(z_j)) - z)`` and ``dL/dz = (p - t) / N``: no division by a
+    probability, and no logarithm of one, hence exact however sure and however wrong the scores are.
+    `Network` trains with it when its last layer is a `Softmax` and the loss is `CategoricalCrossEntropy`.
+    """
+
+    def value(self, z: np.ndarray, t: np.ndarray) -> float:
+        check_targets(z, t, distributions=True)
+        z = z - z.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return float(-np.sum(t * log_p) / len(z))
+
+    def gradient(self, z: np.ndarray, t: np.ndarray) -> np.ndarray:
+        check_targets(z, t, distributions=True)
+        return (Softmax().forward(z) - t) / len(z)
+
+
+def check_targets(y: np.ndarray, t: np.ndarray, distributions: bool = False) -> None:
+    """Raise a ValueError unless both are (N, M), with N > 0; and, for distributions, every row of `t` sums to 1."""
+    if y.ndim != 2 or y.shape != t.shape:
+        raise ValueError(f"a loss expects predictions and targets of one shape (N, M), got {y.shape} and {t.shape}")
+    if len(y) == 0:
+        raise ValueError("a loss is a mean over the batch, and this batch is empty")
+    if distributions and np.abs(t.sum(axis=1) - 1).max() > 1e-3:
+        raise ValueError("targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1")
+
+
+def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+    """Turn class numbers (N,) into rows (N, classes) that are 1 at the class and 0 elsewhere.
+
+    Raises
+    ------
+    ValueError
+        If a label is not a whole number from 0 to ``classes - 1``.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be whole numbers (N,), got {labels.dtype} of shape {labels.shape}")
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
+    t = np.zeros((len(labels), classes), dtype)
+    t[np.arange(len(labels)), labels] = 1
+    return t

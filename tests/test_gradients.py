@@ -1,0 +1,91 @@
+"""The gradient check itself: it passes what is right, and catches what is wrong."""
+
+import numpy as np
+import pytest
+
+import cnnlib
+
+
+class MissingBatchSum(cnnlib.Dense):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.db = dy[0]
+        return dx
+
+
+class WrongSign(cnnlib.Sigmoid):
+    def backward(self, dy):
+        return -super().backward(dy)
+
+
+class OneWrongEntry(cnnlib.Convolutional):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dW[1, 0, 2, 1] *= 1.001
+        return dx
+
+
+class InPlace(cnnlib.ReLU):
+    def forward(self, x):
+        y = super().forward(x)
+        np.maximum(x, 0, out=x)
+        return y + x
+
+
+class NotANumber(cnnlib.ReLU):
+    def backward(self, dy):
+        return super().backward(dy) * np.nan
+
+
+class WrongShape(cnnlib.Flatten):
+    def backward(self, dy):
+        return dy
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (MissingBatchSum(3, 2), (4, 3), r"MissingBatchSum\(.*\): db\[\d\] is"),
+        (WrongSign(), (2, 3), r"dx\[\d, \d\] is"),
+        (OneWrongEntry(1, 2, 3), (2, 1, 5, 5), r"dW\[1, 0, 2, 1\] is .* but central differences say"),
+        (InPlace(), (2, 3), "dx"),
+        (NotANumber(), (2, 3), "nan"),
+        (WrongShape(), (2, 3, 2, 2), r"dx has the shape \(2, 12\), expected \(2, 3, 2, 2\)"),
+    ],
+)
+def test_a_broken_gradient_is_caught_and_named(layer, shape, message):
+    with pytest.raises(cnnlib.GradientError, match=message):
+        cnnlib.gradient_check(layer, np.random.default_rng(0).standard_normal(shape))
+
+
+def test_nothing_is_changed():
+    layer = cnnlib.Dense(3, 2, rng=np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
+    before, W = x.copy(), layer.W.copy()
+    cnnlib.gradient_check(layer, x)
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(layer.W, W)
+    assert layer.W.dtype == np.float32 and not hasattr(layer, "dW")
+
+
+def test_a_sample_is_checked_at_most():
+    calls = []
+
+    class Counting(cnnlib.ReLU):
+        def forward(self, x):
+            calls.append(1)
+            return super().forward(x)
+
+    cnnlib.gradient_check(Counting(), np.random.default_rng(0).standard_normal((10, 10)), sample=7)
+    assert len(calls) == 1 + 2 * 7
+
+
+def test_whole_network():
+    network = cnnlib.lenet5(np.random.default_rng(0))
+    errors = cnnlib.gradient_check(network, np.random.default_rng(1).standard_normal((2, 1, 28, 28)), sample=15)
+    assert set(errors) == {"dx", *(f"d{name}{i}" for name in "Wb" for i in (0, 3, 7, 9, 11))}
+
+
+def test_a_loss_needs_targets():
+    with pytest.raises(ValueError, match="needs targets"):
+        cnnlib.gradient_check(cnnlib.MeanSquaredError(), np.ones((2, 2)))

@@ -1,0 +1,267 @@
+"""One contract, checked on every layer; and every layer beside its plain loops and an independent framework."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cnnlib
+from cnnlib import naive
+from cnnlib.convolution import crop, pad
+
+REFERENCE = np.load(Path(__file__).parent / "reference.npz", allow_pickle=False)
+CASES = list(enumerate(json.loads(str(REFERENCE["cases"]))))
+
+# (layer, shape of one input example, shape of one output example)
+LAYERS = [
+    (cnnlib.Dense(5, 3, rng=np.random.default_rng(1)), (5,), (3,)),
+    (cnnlib.Dense(1, 1, "glorot", rng=np.random.default_rng(2)), (1,), (1,)),
+    (cnnlib.Convolutional(1, 2, 3, rng=np.random.default_rng(3)), (1, 5, 4), (2, 3, 2)),
+    (cnnlib.Convolutional(2, 3, 5, padding="same", rng=np.random.default_rng(4)), (2, 6, 5), (3, 6, 5)),
+    (cnnlib.Convolutional(2, 3, 2, 2, padding="same", rng=np.random.default_rng(5)), (2, 5, 4), (3, 3, 2)),
+    (cnnlib.Convolutional(3, 2, 3, 2, padding=1, rng=np.random.default_rng(6)), (3, 6, 7), (2, 3, 4)),
+    (cnnlib.Convolutional(2, 2, 1, 3, "valid", "glorot", rng=np.random.default_rng(7)), (2, 5, 5), (2, 2, 2)),
+    (cnnlib.MaxPooling(2), (3, 6, 4), (3, 3, 2)),
+    (cnnlib.MaxPooling(2), (2, 5, 7), (2, 2, 3)),
+    (cnnlib.MaxPooling(3, 2), (2, 7, 6), (2, 3, 2)),
+    (cnnlib.MaxPooling(2, 3), (1, 6, 8), (1, 2, 3)),
+    (cnnlib.Flatten(), (2, 3, 4), (24,)),
+    (cnnlib.Flatten(), (6,), (6,)),
+    (cnnlib.ReLU(), (2, 3, 3), (2, 3, 3)),
+    (cnnlib.ReLU(), (7,), (7,)),
+    (cnnlib.Sigmoid(), (2, 3, 3), (2, 3, 3)),
+    (cnnlib.Softmax(), (6,), (6,)),
+]
+every_layer = pytest.mark.parametrize(("layer", "inside", "outside"), LAYERS, ids=lambda value: repr(value))
+orders = pytest.mark.parametrize("order", [np.ascontiguousarray, np.asfortranarray, cnnlib.batch_last])
+
+
+@every_layer
+@pytest.mark.parametrize("count", [1, 4])
+def test_shapes_and_arguments(layer, inside, outside, count):
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((count, *inside)), rng.standard_normal((count, *outside)))
+    before, dbefore = x.copy(), dy.copy()
+    y = layer.forward(x)
+    dx = layer.backward(dy)
+    assert layer.output_shape(inside) == outside
+    assert y.shape == dy.shape and dx.shape == x.shape
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(dy, dbefore)
+    assert {name: array.shape for name, array in layer.gradients().items()} == {
+        name: array.shape for name, array in layer.parameters().items()
+    }
+
+
+@every_layer
+def test_output_is_not_a_view_that_later_passes_change(layer, inside, outside):
+    rng = np.random.default_rng(1)
+    first, second = rng.standard_normal((2, 3, *inside))
+    y = layer.forward(first)
+    kept = y.copy()
+    layer.forward(second)
+    np.testing.assert_array_equal(y, kept)
+
+
+@every_layer
+def test_every_gradient(layer, inside, outside):
+    x = np.random.default_rng(2).standard_normal((3, *inside))
+    errors = cnnlib.gradient_check(layer, x)
+    assert set(errors) == {"dx", *(f"d{name}" for name in layer.params)}
+
+
+@every_layer
+@orders
+def test_memory_order_changes_nothing(layer, inside, outside, order):
+    rng = np.random.default_rng(3)
+    x, dy = rng.standard_normal((3, *inside)), rng.standard_normal((3, *outside))
+    y, dx = layer.forward(x), layer.backward(dy)
+    gradients = layer.gradients()
+    np.testing.assert_allclose(layer.forward(order(x)), y, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(layer.backward(order(dy)), dx, rtol=1e-12, atol=1e-14)
+    for name, gradient in layer.gradients().items():
+        np.testing.assert_allclose(gradient, gradients[name], rtol=1e-12, atol=1e-14)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_follows_the_parameters(layer, inside, outside, dtype):
+    layer = type(layer)(**layer.config).astype(dtype)
+    x = np.random.default_rng(4).standard_normal((2, *inside))
+    y = layer.forward(x if layer.params else x.astype(dtype))
+    dx = layer.backward(np.ones_like(y))
+    assert y.dtype == dx.dtype == dtype
+    assert {array.dtype for array in layer.gradients().values()} <= {np.dtype(dtype)}
+
+
+@every_layer
+def test_config_round_trip(layer, inside, outside):
+    again = type(layer)(**json.loads(json.dumps(layer.config)))
+    assert again.config == layer.config and repr(again) == repr(layer)
+
+
+@every_layer
+def test_backward_first_is_an_error(layer, inside, outside):
+    with pytest.raises(RuntimeError, match="forward comes before backward"):
+        type(layer)(**layer.config).backward(np.zeros((1, *outside)))
+
+
+@every_layer
+def test_one_example_alone_is_an_error(layer, inside, outside):
+    with pytest.raises(ValueError, match="expected|larger"):
+        layer.forward(np.zeros(inside[:1]))
+
+
+@pytest.mark.parametrize(("index", "case"), [c for c in CASES if "layer" in c[1]])
+def test_agrees_with_an_independent_framework(index, case):
+    layer = getattr(cnnlib, case["layer"])(**case["config"])
+    for name in case["parameters"]:
+        setattr(layer, name, REFERENCE[f"{index}.{name}"])
+    y = layer.forward(REFERENCE[f"{index}.x"])
+    dx = layer.backward(REFERENCE[f"{index}.dy"])
+    np.testing.assert_allclose(y, REFERENCE[f"{index}.y"], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(dx, REFERENCE[f"{index}.dx"], rtol=1e-12, atol=1e-13)
+    for name in case["parameters"]:
+        np.testing.assert_allclose(layer.gradients()[name], REFERENCE[f"{index}.d{name}"], rtol=1e-12, atol=1e-13)
+
+
+@st.composite
+def convolutions(draw):
+    layer = cnnlib.Convolutional(
+        channels=draw(st.integers(1, 3)),
+        filters=draw(st.integers(1, 3)),
+        kernel_size=draw(st.integers(1, 4)),
+        stride=draw(st.integers(1, 3)),
+        padding=draw(st.sampled_from(["valid", "same", 0, 1, 2])),
+        rng=np.random.default_rng(draw(st.integers(0, 99))),
+        dtype=np.float64,
+    )
+    sizes = st.integers(layer.kernel_size, layer.kernel_size + 4)
+    return layer, (draw(st.integers(1, 3)), layer.channels, draw(sizes), draw(sizes))
+
+
+@given(convolutions())
+def test_convolution_is_its_loops(drawn):
+    layer, shape = drawn
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal(shape)
+    layer.b = rng.standard_normal(layer.filters)
+    margins = layer.margins_for(*shape[2:])
+    padded = pad(x, margins)
+    y = layer.forward(x)
+    np.testing.assert_allclose(y, naive.convolve(padded, layer.W, layer.b, layer.stride), rtol=1e-11, atol=1e-12)
+    if layer.padding == "same":
+        assert y.shape[2:] == tuple(-(-n // layer.stride) for n in shape[2:])
+    dy = rng.standard_normal(y.shape)
+    dx, dW, db = naive.convolve_backward(padded, layer.W, dy, layer.stride)
+    np.testing.assert_allclose(layer.backward(dy), crop(dx, margins), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(layer.dW, dW, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(layer.db, db, rtol=1e-11, atol=1e-12)
+
+
+@given(convolutions())
+def test_col2im_is_the_transpose_of_im2col(drawn):
+    layer, shape = drawn
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal(shape)
+    cols = cnnlib.im2col(x, layer.kernel_size, layer.stride)
+    other = rng.standard_normal(cols.shape)
+    back = cnnlib.col2im(other, shape, layer.kernel_size, layer.stride)
+    assert np.sum(cols * other) == pytest.approx(np.sum(x * back), rel=1e-10)
+
+
+@given(
+    size=st.integers(1, 3),
+    stride=st.integers(1, 4),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(3, 8), st.integers(3, 8)),
+    values=st.integers(1, 4),  # few different values, many ties
+)
+def test_pooling_is_its_loops(size, stride, shape, values):
+    rng = np.random.default_rng(7)
+    layer = cnnlib.MaxPooling(size, stride)
+    x = rng.integers(0, values, shape).astype(float)
+    y = layer.forward(x)
+    np.testing.assert_array_equal(y, naive.max_pool(x, size, stride))
+    dy = rng.standard_normal(y.shape)
+    np.testing.assert_allclose(layer.backward(dy), naive.max_pool_backward(x, dy, size, stride), rtol=1e-12, atol=1e-14)
+
+
+def test_dense_is_its_loops():
+    rng = np.random.default_rng(8)
+    layer = cnnlib.Dense(4, 3, rng=rng, dtype=np.float64)
+    x, dy = rng.standard_normal((5, 4)), rng.standard_normal((5, 3))
+    np.testing.assert_allclose(layer.forward(x), naive.dense(x, layer.W, layer.b), rtol=1e-13)
+    dx, dW, db = naive.dense_backward(x, layer.W, dy)
+    np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-12)
+    np.testing.assert_allclose(layer.dW, dW, rtol=1e-12)
+    np.testing.assert_allclose(layer.db, db, rtol=1e-12)
+
+
+def test_softmax_backward_is_its_jacobian():
+    rng = np.random.default_rng(9)
+    z, dy = rng.standard_normal((2, 1, 6))
+    layer = cnnlib.Softmax()
+    layer.forward(z)
+    np.testing.assert_allclose(layer.backward(dy)[0], naive.softmax_jacobian(z[0]).T @ dy[0], rtol=1e-12)
+
+
+def test_a_tie_gives_the_gradient_once():
+    layer = cnnlib.MaxPooling(2)
+    layer.forward(np.zeros((1, 1, 4, 4)))
+    dx = layer.backward(np.ones((1, 1, 2, 2)))
+    assert dx.sum() == 4
+    np.testing.assert_array_equal(dx[0, 0, ::2, ::2], 1)
+
+
+def test_flatten_of_the_fast_order_is_a_view():
+    x = cnnlib.batch_last(np.zeros((4, 2, 3, 3), np.float32))
+    assert np.shares_memory(cnnlib.Flatten().forward(x), x)
+
+
+@pytest.mark.parametrize("layer", [cnnlib.Sigmoid(), cnnlib.Softmax()])
+def test_extreme_scores_neither_overflow_nor_warn(layer):
+    with np.errstate(all="raise", under="ignore"):
+        y = layer.forward(np.array([[-1e4, 0, 1e4], [1e4, 1e4, 1e4]], np.float32))
+        dx = layer.backward(np.ones_like(y))
+    assert np.isfinite(y).all() and np.isfinite(dx).all()
+
+
+def test_relu_at_zero_has_no_slope():
+    layer = cnnlib.ReLU()
+    layer.forward(np.array([[-1.0, 0.0, 2.0]]))
+    np.testing.assert_array_equal(layer.backward(np.ones((1, 3))), [[0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: cnnlib.Dense(0, 3), ValueError, "inputs must be at least 1, got 0"),
+        (lambda: cnnlib.Dense(3, 2.5), TypeError, "outputs must be a whole number, got 2.5"),
+        (lambda: cnnlib.Dense(3, True), TypeError, "outputs must be a whole number"),
+        (
+            lambda: cnnlib.Dense(3, 2, "random"),
+            ValueError,
+            "initializer must be one of he, glorot, zeros; got 'random'",
+        ),
+        (lambda: cnnlib.Dense(10**6, 10**6), ValueError, "too large"),
+        (lambda: cnnlib.Convolutional(1, 2, 3, padding="full"), ValueError, "padding must be .* got 'full'"),
+        (lambda: cnnlib.Convolutional(1, 2, 3, padding=-1), ValueError, "padding must be at least 0, got -1"),
+        (lambda: cnnlib.Convolutional(1, 2, 3, stride=0), ValueError, "stride must be at least 1, got 0"),
+        (lambda: cnnlib.MaxPooling(0), ValueError, "size must be at least 1, got 0"),
+        (
+            lambda: cnnlib.Dense(3, 2).forward(np.zeros((4, 5))),
+            ValueError,
+            r"expected 3 features .* got the shape \(5,\)",
+        ),
+        (lambda: cnnlib.Convolutional(2, 1, 3).forward(np.zeros((1, 3, 5, 5))), ValueError, r"expected \(2, H, W\)"),
+        (lambda: cnnlib.Convolutional(1, 1, 5).forward(np.zeros((1, 1, 4, 9))), ValueError, "kernel is larger"),
+        (lambda: cnnlib.MaxPooling(3).forward(np.zeros((1, 1, 2, 5))), ValueError, "window is larger"),
+        (lambda: cnnlib.Softmax().forward(np.zeros((1, 2, 3))), ValueError, r"expected scores \(M,\)"),
+    ],
+)
+def test_bad_input_is_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,93 @@
+"""Losses: their gradients, their values beside an independent framework, and their behaviour at the extremes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib
+
+REFERENCE = np.load(Path(__file__).parent / "reference.npz", allow_pickle=False)
+CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "loss" in c[1]]
+LOSSES = [cnnlib.MeanSquaredError(), cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy()]
+
+
+def batch(loss):
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((4, 5))
+    if isinstance(loss, cnnlib.CategoricalCrossEntropy):
+        y = cnnlib.Softmax().forward(y)
+    return y, cnnlib.one_hot(np.array([1, 4, 0, 1]), 5, np.float64)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_gradient(loss):
+    y, t = batch(loss)
+    assert cnnlib.gradient_check(loss, y, t)["dx"] <= 1e-7
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_mean_over_the_batch(loss):
+    y, t = batch(loss)
+    assert loss.value(y, t) == pytest.approx(np.mean([loss.value(y[[n]], t[[n]]) for n in range(4)]))
+    twice = loss.gradient(np.concatenate([y, y]), np.concatenate([t, t]))
+    np.testing.assert_allclose(twice[:4], loss.gradient(y, t) / 2)
+
+
+@pytest.mark.parametrize(("index", "case"), CASES)
+def test_agrees_with_an_independent_framework(index, case):
+    loss = getattr(cnnlib, case["loss"])()
+    y, t = REFERENCE[f"{index}.y"], REFERENCE[f"{index}.t"]
+    assert loss.value(y, t) == pytest.approx(float(REFERENCE[f"{index}.value"]), rel=1e-13)
+    np.testing.assert_allclose(loss.gradient(y, t), REFERENCE[f"{index}.dy"], rtol=1e-12, atol=1e-16)
+
+
+def test_softmax_then_cross_entropy_is_the_combination():
+    rng = np.random.default_rng(1)
+    z, t = (rng.standard_normal((6, 4)), cnnlib.one_hot(rng.integers(0, 4, 6), 4, np.float64))
+    softmax, loss, both = (cnnlib.Softmax(), cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy())
+    p = softmax.forward(z)
+    assert loss.value(p, t) == pytest.approx(both.value(z, t), rel=1e-13)
+    np.testing.assert_allclose(softmax.backward(loss.gradient(p, t)), both.gradient(z, t), rtol=1e-11, atol=1e-15)
+
+
+def test_exact_when_sure_and_wrong():
+    z = np.array([[200.0, 0.0]], np.float32)
+    t = np.array([[0.0, 1.0]], np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        assert cnnlib.SoftmaxCrossEntropy().value(z, t) == pytest.approx(200)
+        np.testing.assert_allclose(cnnlib.SoftmaxCrossEntropy().gradient(z, t), [[1, -1]])
+
+
+def test_cross_entropy_of_a_probability_of_zero_is_finite():
+    p, t = np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 1.0]], np.float32)
+    loss = cnnlib.CategoricalCrossEntropy()
+    assert 80 < loss.value(p, t) < 90
+    assert np.isfinite(loss.gradient(p, t)).all()
+
+
+def test_guessing_among_ten_costs_log_ten():
+    z, t = np.zeros((3, 10)), cnnlib.one_hot(np.array([0, 5, 9]), 10, np.float64)
+    assert cnnlib.SoftmaxCrossEntropy().value(z, t) == pytest.approx(np.log(10))
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_bad_input_is_named(loss):
+    with pytest.raises(ValueError, match=r"one shape \(N, M\), got \(2, 3\) and \(2, 4\)"):
+        loss.value(np.ones((2, 3)), np.ones((2, 4)))
+    with pytest.raises(ValueError, match="empty"):
+        loss.gradient(np.ones((0, 3)), np.ones((0, 3)))
+
+
+@pytest.mark.parametrize("loss", LOSSES[1:], ids=repr)
+def test_targets_are_distributions(loss):
+    with pytest.raises(ValueError, match="sum to 1"):
+        loss.value(np.full((1, 3), 1 / 3), np.ones((1, 3)))
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(cnnlib.one_hot(np.array([2, 0]), 3), [[0, 0, 1], [1, 0, 0]])
+    for labels, message in (([3], "from 0 to 2, got 3"), ([-1], "from 0 to 2, got -1"), ([0.5], "whole numbers")):
+        with pytest.raises(ValueError, match=message):
+            cnnlib.one_hot(np.array(labels), 3)

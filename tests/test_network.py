@@ -1,0 +1,310 @@
+"""The network: shapes, training, reproducibility, and files."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib import storage
+
+XOR_X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+XOR_T = np.array([0, 1, 1, 0])
+
+
+def small_network(seed=0):
+    rng = np.random.default_rng(seed)
+    layers = [
+        cnnlib.Convolutional(1, 2, 3, padding="same", rng=rng),
+        cnnlib.ReLU(),
+        cnnlib.MaxPooling(2),
+        cnnlib.Flatten(),
+        cnnlib.Dense(2 * 4 * 4, 3, rng=rng),
+        cnnlib.Softmax(),
+    ]
+    return cnnlib.Network(layers, input_shape=(1, 8, 8))
+
+
+def small_data(count=50, seed=0):
+    """Return images with a bright bar, upright, level or slanting, in some noise."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    images = rng.uniform(0, 0.3, (count, 8, 8)).astype(np.float32)
+    for image, label in zip(images, labels, strict=True):
+        at = rng.integers(1, 7)
+        if label == 0:
+            image[:, at] = 1
+        elif label == 1:
+            image[at] = 1
+        else:
+            np.fill_diagonal(image, 1)
+    return images, labels
+
+
+def test_lenet5_has_its_parameters_and_shapes():
+    network = cnnlib.lenet5(np.random.default_rng(0))
+    assert network.parameter_count == 61_706
+    assert network.shapes[-1] == (10,) and (16, 5, 5) in network.shapes
+    summary = network.summary()
+    assert "61,706" in summary and "(N, 16, 10, 10)" in summary and "48,120" in summary
+
+
+def test_xor_is_learned():
+    rng = np.random.default_rng(0)
+    network = cnnlib.Network(
+        [cnnlib.Dense(2, 8, rng=rng), cnnlib.ReLU(), cnnlib.Dense(8, 2, rng=rng), cnnlib.Softmax()], (2,)
+    )
+    network.train(XOR_X, XOR_T, epochs=200, batch_size=4, optimizer=cnnlib.SGD(0.1), progress=False)
+    loss, share = network.evaluate(XOR_X, XOR_T)
+    assert share == 1 and loss < 0.05
+
+
+def test_one_output_with_squared_error_learns_xor():
+    rng = np.random.default_rng(1)
+    layers = [cnnlib.Dense(2, 8, rng=rng), cnnlib.ReLU(), cnnlib.Dense(8, 1, rng=rng), cnnlib.Sigmoid()]
+    network, loss = cnnlib.Network(layers, (2,)), cnnlib.MeanSquaredError()
+    t = XOR_T[:, np.newaxis]
+    network.train(XOR_X, t, epochs=500, batch_size=4, optimizer=cnnlib.Adam(0.02), loss=loss, progress=False)
+    assert network.evaluate(XOR_X, t, loss)[1] == 1
+
+
+def test_images_are_learned_and_the_history_is_whole():
+    x, t = small_data(200)
+    network = small_network()
+    history = network.train(
+        x, t, epochs=16, batch_size=32, schedule=cnnlib.one_cycle, validation=small_data(100, seed=1), progress=False
+    )
+    assert history["validation_accuracy"][-1] > 0.95
+    assert history["loss"][-1] < history["loss"][0]
+    assert {name: len(values) for name, values in history.items()} == {
+        "loss": 16, "accuracy": 16, "validation_loss": 16, "validation_accuracy": 16, "seconds": 16, "rate": 16, "batch_loss": 112,
+    }  # fmt: skip
+    assert history["rate"][-1] < history["rate"][4] <= 0.05
+
+
+def test_same_seed_same_bits_and_other_seed_other_bits():
+    x, t = small_data()
+
+    def weights(seed):
+        network = small_network()
+        network.train(x, t, epochs=2, batch_size=16, seed=seed, progress=False)
+        return np.concatenate([array.ravel() for array in network.parameters().values()])
+
+    np.testing.assert_array_equal(weights(3), weights(3))
+    assert (weights(3) != weights(4)).any()
+
+
+def test_training_uses_the_exact_combination():
+    """With logits 200 apart and the wrong answer, the gradient of softmax alone is zero in float32."""
+    layer = cnnlib.Dense(1, 2, "zeros")
+    network = cnnlib.Network([layer, cnnlib.Softmax()], (1,))
+    layer.W[:] = [[200, 0]]
+    network.train_step(
+        np.ones((1, 1), np.float32), np.array([[0, 1]], np.float32), cnnlib.SGD(1, 0), cnnlib.CategoricalCrossEntropy()
+    )
+    np.testing.assert_allclose(layer.dW, [[1, -1]])
+
+
+def test_augmentation_sees_a_copy_and_the_seed():
+    x, t = small_data()
+    before, drawn = x.copy(), []
+
+    def augment(images, rng):
+        drawn.append(rng.integers(1000))
+        images += 1
+        return images
+
+    small_network().train(x, t, batch_size=25, augment=augment, seed=7, progress=False)
+    first, drawn = drawn, []
+    small_network().train(x, t, batch_size=25, augment=augment, seed=7, progress=False)
+    assert first == drawn and len(drawn) == 2
+    np.testing.assert_array_equal(x, before)
+
+
+def test_inputs_of_all_kinds_mean_the_same():
+    network = small_network()
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
+    expected = network.predict(images)
+    for same in (images[:, np.newaxis], images / 255, np.asfortranarray(images), images / np.float32(255)):
+        np.testing.assert_allclose(network.predict(same), expected, rtol=1e-5)
+    np.testing.assert_allclose(expected.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(network.predict(images, batch_size=2), expected, rtol=1e-5)
+    assert network.predict(images[:0]).shape == (0, 3)
+
+
+def test_gradients_do_not_depend_on_how_a_batch_is_split():
+    network = small_network().astype(np.float64)
+    x, t = small_data(8)
+    loss, t = cnnlib.SoftmaxCrossEntropy(), cnnlib.one_hot(t, 3, np.float64)
+
+    def gradients(some):
+        y = network.prepare(x[some])
+        for layer in network.layers[:-1]:
+            y = layer.forward(y)
+        dy = loss.gradient(y, t[some])
+        for layer in reversed(network.layers[:-1]):
+            dy = layer.backward(dy)
+        return network.gradients()
+
+    whole, parts = (gradients(slice(0, 8)), [gradients(slice(0, 2)), gradients(slice(2, 8))])
+    for name in whole:
+        np.testing.assert_allclose(whole[name], (2 * parts[0][name] + 6 * parts[1][name]) / 8, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "message"),
+    [
+        (lambda n, x, t: n.predict(x[0]), ValueError, r"shape \(N, 1, 8, 8\), got an array of shape \(8, 8\)"),
+        (lambda n, x, t: n.predict(x[:, :7]), ValueError, r"got an array of shape \(50, 1, 7, 8\)"),
+        (lambda n, x, t: n.train(x, t[:-1]), ValueError, "50 examples need targets"),
+        (lambda n, x, t: n.train(x, t + 1), ValueError, "labels must be from 0 to 2"),
+        (lambda n, x, t: n.train(x[:0], t[:0]), ValueError, "no examples"),
+        (lambda n, x, t: n.train(x, t, epochs=0), ValueError, "epochs must be at least 1"),
+        (lambda n, x, t: n.train(x, t, batch_size=1.5), TypeError, "batch_size must be a whole number"),
+        (
+            lambda n, x, t: n.train(x, t, batch_size=10, optimizer=cnnlib.SGD(1e38)),
+            FloatingPointError,
+            "try a learning rate below 1e.38",
+        ),
+        (lambda n, x, t: cnnlib.Network([], (1,)), ValueError, "at least one layer"),
+        (
+            lambda n, x, t: cnnlib.Network([cnnlib.Flatten(), cnnlib.Dense(5, 2)], (2, 2)),
+            ValueError,
+            "layer 1 does not fit",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_input_is_named(act, error, message):
+    with pytest.raises(error, match=message):
+        act(small_network(), *small_data())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_saved_network_predicts_the_same_bits(tmp_path, dtype):
+    network = small_network().astype(dtype)
+    x, _ = small_data()
+    network.save(tmp_path / "some" / "model.npz", accuracy=0.5)
+    again = cnnlib.Network.load(tmp_path / "some" / "model.npz")
+    np.testing.assert_array_equal(again.predict(x), network.predict(x))
+    assert again.config == network.config and again.notes == {"accuracy": 0.5}
+    assert [p.name for p in (tmp_path / "some").iterdir()] == ["model.npz"]
+
+
+def saved(path, **changes):
+    """Save a small network with some arrays or parts of the description replaced; None leaves one out."""
+    network = small_network()
+    arrays = {name: changes.pop(name, array) for name, array in network.parameters().items()}
+    description = {"format": "cnnlib network 1", "network": network.config, "notes": {}}
+    for name in list(changes):
+        if name in description:
+            description[name] = changes.pop(name)
+    arrays = {name: array for name, array in (arrays | changes).items() if array is not None}
+    storage.save_arrays(path, arrays, description)
+
+
+def changed_layer(index, **changes):
+    config = small_network().config
+    config["layers"][index].update(changes)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"b0": None}, "b0"),
+        ({"extra": np.ones(3)}, "arrays of no layer: extra"),
+        (
+            {"W4": np.zeros((32, 4), np.float32)},
+            r"W of layer 4 is float32 of shape \(32, 4\), expected float32 of shape \(32, 3\)",
+        ),
+        ({"W4": np.zeros((32, 3))}, "is float64"),
+        ({"format": "something else"}, "format is 'something else'"),
+        ({"network": changed_layer(1, **{"class": "system"})}, "class 'system', expected one of"),
+        ({"network": changed_layer(1, unknown=1)}, "takes no arguments"),
+        ({"network": changed_layer(4, outputs=10**9)}, "too large"),
+        ({"network": changed_layer(4, outputs="3")}, "whole number"),
+        ({"network": changed_layer(4, inputs=31)}, r"expected float32 of shape \(31, 3\)"),
+        ({"network": small_network().config | {"dtype": "object"}}, "dtype is 'object'"),
+        ({"network": small_network().config | {"input_shape": [1, 9, 12]}}, "does not fit"),
+        ({"network": "nothing"}, "does not hold a network"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(tmp_path, changes, message):
+    saved(tmp_path / "model.npz", **changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        cnnlib.Network.load(tmp_path / "model.npz")
+    assert "model.npz" in str(caught.value)
+
+
+def test_pickles_are_not_read(tmp_path):
+    path = tmp_path / "model.npz"
+    with path.open("wb") as file:
+        np.savez(file, W0=np.array([{"a": 1}], object), description=np.zeros(2, np.uint8))
+    with pytest.raises(ValueError, match="not a readable cnnlib file"):
+        cnnlib.Network.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip at all", b"\x93NUMPY"])
+def test_damaged_files_are_refused(tmp_path, content):
+    (tmp_path / "model.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.npz is not a readable cnnlib file"):
+        cnnlib.Network.load(tmp_path / "model.npz")
+
+
+def test_truncated_and_flipped_files_are_refused(tmp_path):
+    path = tmp_path / "model.npz"
+    small_network().save(path)
+    whole = path.read_bytes()
+    for cut in (10, len(whole) // 2, len(whole) - 5):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match="not a readable"):
+            cnnlib.Network.load(path)
+    middle = whole.index(b"W4.npy") + 200  # inside the weights: the archive's checksum notices
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    with pytest.raises(ValueError, match="not a readable"):
+        cnnlib.Network.load(path)
+
+
+def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "MAX_BYTES", 10_000)
+    with zipfile.ZipFile(tmp_path / "model.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("W0.npy", bytes(1_000_000))
+    with pytest.raises(ValueError, match="more than the 10,000 allowed"):
+        cnnlib.Network.load(tmp_path / "model.npz")
+
+
+def test_a_missing_file_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        cnnlib.Network.load(tmp_path / "none.npz")
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    small_network(0).save(path)
+    before = path.read_bytes()
+
+    def interrupted(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small_network(1).save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_notes_must_be_json(tmp_path):
+    with pytest.raises(TypeError):
+        small_network().save(tmp_path / "model.npz", rng=np.random.default_rng())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_is_quiet_and_light():
+    """Nothing but NumPy and the standard library is needed to compute; a slow import would be felt in every notebook."""
+    code = "import sys, cnnlib, json; print(json.dumps([m for m in ('matplotlib', 'ipywidgets', 'IPython', 'PIL') if m in sys.modules]))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == [] and result.stderr == ""

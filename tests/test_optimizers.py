@@ -1,0 +1,84 @@
+"""Optimizers beside an independent framework, schedules, and initializers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.initializers import initialize
+from cnnlib.optimizers import SCHEDULES
+
+REFERENCE = np.load(Path(__file__).parent / "reference.npz", allow_pickle=False)
+CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "optimizer" in c[1]]
+
+
+@pytest.mark.parametrize(("index", "case"), CASES)
+def test_agrees_with_an_independent_framework(index, case):
+    optimizer = getattr(cnnlib, case["optimizer"])(**case["config"])
+    parameter = REFERENCE[f"{index}.start"].copy()
+    gradients, steps = REFERENCE[f"{index}.gradients"], REFERENCE[f"{index}.steps"]
+    for gradient, expected in zip(gradients, steps, strict=True):
+        optimizer.step([(parameter, gradient)])
+        np.testing.assert_allclose(parameter, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [cnnlib.SGD(weight_decay=0.5), cnnlib.Adam(weight_decay=0.5)])
+def test_biases_do_not_decay(optimizer):
+    weight, bias = np.ones((2, 2)), np.ones(2)
+    optimizer.step([(weight, np.zeros((2, 2))), (bias, np.zeros(2))])
+    assert (weight < 1).all() and (bias == 1).all()
+
+
+@pytest.mark.parametrize("optimizer", [cnnlib.SGD(weight_decay=0.1), cnnlib.Adam(weight_decay=0.1)])
+def test_gradients_and_dtype_are_left_alone(optimizer):
+    parameter, gradient = np.ones((2, 2), np.float32), np.full((2, 2), 0.5, np.float32)
+    before = gradient.copy()
+    optimizer.step([(parameter, gradient)], factor=np.float64(0.3))
+    np.testing.assert_array_equal(gradient, before)
+    assert parameter.dtype == np.float32
+    assert all(array.dtype == np.float32 for arrays in optimizer.state.values() for array in arrays)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cnnlib.SGD(rate=0), "rate must be positive, got 0"),
+        (lambda: cnnlib.SGD(rate=float("nan")), "rate must be positive"),
+        (lambda: cnnlib.SGD(momentum=1), "momentum must be .* got 1"),
+        (lambda: cnnlib.SGD(weight_decay=-1), "weight_decay must not be negative"),
+        (lambda: cnnlib.Adam(beta2=1.5), "beta2 must be .* got 1.5"),
+        (lambda: cnnlib.Adam(epsilon=0), "epsilon must be positive"),
+    ],
+)
+def test_bad_settings_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_stay_between_zero_and_the_full_rate(name):
+    factors = np.array([SCHEDULES[name](progress) for progress in np.linspace(0, 1, 101)])
+    assert factors.max() == pytest.approx(1) and factors.min() >= 0
+
+
+def test_schedule_shapes():
+    assert cnnlib.cosine(0) == 1 and cnnlib.cosine(0.5) == pytest.approx(0.5) and cnnlib.cosine(1) == pytest.approx(0)
+    assert cnnlib.one_cycle(0) == pytest.approx(0.04) and cnnlib.one_cycle(0.3) == pytest.approx(1)
+    rising = [cnnlib.one_cycle(p) for p in np.linspace(0, 0.3, 20)]
+    assert rising == sorted(rising)
+
+
+def test_initializers_have_the_promised_variance():
+    rng = np.random.default_rng(0)
+    assert initialize("he", (400, 500), 400, 500, rng, np.float64).var() == pytest.approx(2 / 400, rel=0.02)
+    glorot = initialize("glorot", (400, 500), 400, 500, rng, np.float64)
+    assert glorot.var() == pytest.approx(2 / 900, rel=0.02)
+    assert np.abs(glorot).max() <= np.sqrt(6 / 900)
+    assert not initialize("zeros", (4, 5), 4, 5, rng, np.float32).any()
+
+
+def test_a_seed_decides_the_weights():
+    first, second = (cnnlib.Dense(4, 3, rng=np.random.default_rng(5)).W for _ in range(2))
+    np.testing.assert_array_equal(first, second)
