@@ -2,8 +2,10 @@
 
 from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.convolution import Convolutional, col2im, im2col
+from cnnlib.data import load_digits, load_fashion_mnist, load_mnist
 from cnnlib.dense import Dense
 from cnnlib.gradients import GradientError, gradient_check
+from cnnlib.images import rasterize, to_mnist_frame
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
 from cnnlib.network import Network, accuracy, lenet5
@@ -34,6 +36,11 @@ __all__ = [
     "gradient_check",
     "im2col",
     "lenet5",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_mnist",
     "one_cycle",
     "one_hot",
+    "rasterize",
+    "to_mnist_frame",
 ]

@@ -198,24 +198,25 @@ class Network:
         steps = -(-len(x) // positive("batch_size", batch_size))  # an epoch
         history = {name: [] for name in HISTORY}
 
+        # Without `disable`, tqdm obeys the environment variable TQDM_DISABLE.
+        bar = tqdm(total=epochs * steps, unit="step", **({} if progress else {"disable": True}))
         for epoch in range(epochs):
             start, losses, correct = time.perf_counter(), [], 0.0
-            batches = tqdm(
-                _batches(len(x), batch_size, rng), f"Epoch {epoch + 1}/{epochs}", steps, disable=not progress
-            )
-            for step, batch in enumerate(batches):
+            bar.set_description(f"Epoch {epoch + 1}/{epochs}")
+            for step, batch in enumerate(_batches(len(x), batch_size, rng)):
                 factor = schedule((epoch * steps + step) / (epochs * steps))
                 examples = x[batch] if augment is None else augment(x[batch], rng)
                 value, y = self.train_step(examples, t[batch], optimizer, loss, factor)
                 if not np.isfinite(value):
+                    bar.close()
                     raise FloatingPointError(
                         f"the loss became {value} in epoch {epoch + 1}, step {step + 1}: "
                         f"try a learning rate below {optimizer.rate * factor:.3g}"
                     )
                 losses.append(value)
                 correct += accuracy(y, t[batch]) * len(batch)
-                if step % 20 == 0 or step == steps - 1:
-                    batches.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
+                bar.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
+                bar.update()
             sizes = np.full(steps, batch_size)
             sizes[-1] = len(x) - batch_size * (steps - 1)
             history["loss"].append(float(np.average(losses, weights=sizes)))
@@ -227,6 +228,7 @@ class Network:
                 history["validation_loss"].append(value)
                 history["validation_accuracy"].append(share)
             history["seconds"].append(time.perf_counter() - start)
+        bar.close()
         return history
 
     def summary(self) -> str:

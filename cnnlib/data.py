@@ -1,0 +1,405 @@
+"""The data: MNIST and Fashion-MNIST, found or fetched and checked, and a small set of digits that is always there.
+
+Images stay what they are in the files, bytes from 0 to 255: that is a quarter of the memory of float32, and `Network`
+divides by 255 when it brings a batch in.
+
+Three environment variables change where data comes from:
+
+CNNLIB_DATA
+    A folder with the original files, as `mnist/train-images-idx3-ubyte.gz` and so on (compressed or not).
+CNNLIB_CACHE
+    The folder for prepared data, in place of the user's cache folder.
+CNNLIB_OFFLINE
+    Set to 1, nothing is downloaded.
+"""
+
+import gzip
+import hashlib
+import io
+import math
+import os
+import struct
+import warnings
+import zlib
+from importlib import resources
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pooch
+from tqdm.auto import tqdm
+
+from cnnlib.images import enlarge
+from cnnlib.storage import whole_file
+
+
+class DataError(ValueError):
+    """A data file is there, but it is damaged or not what its name says."""
+
+
+class DataNotFoundError(FileNotFoundError):
+    """The data is nowhere on this computer and could not be downloaded."""
+
+
+class Dataset(NamedTuple):
+    """Images with their labels, in two parts: one to train on, one to test on.
+
+    Attributes
+    ----------
+    name : str
+        For people, such as "MNIST".
+    train_images, test_images : ndarray of shape (N, 28, 28), uint8
+        Grey values, 0 (background) to 255.
+    train_labels, test_labels : ndarray of shape (N,), int64
+        Positions in `classes`.
+    classes : tuple of str
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+class _File(NamedTuple):
+    """A file in MNIST's IDX format: a header, then the array's bytes. The SHA-256 is that of the uncompressed file."""
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def header(self) -> bytes:
+        """Two zero bytes, 8 for "unsigned bytes", the number of axes, then each axis' length (32 bits, big-endian)."""
+        return struct.pack(f">4B{len(self.shape)}I", 0, 0, 8, len(self.shape), *self.shape)
+
+    @property
+    def size(self) -> int:
+        return len(self.header) + math.prod(self.shape)
+
+    def check(self, array: np.ndarray) -> None:
+        """Raise ValueError unless `array` is the content of this file, to the last bit."""
+        if array.shape != self.shape or array.dtype != np.uint8:
+            raise ValueError(f"holds {array.dtype} of shape {array.shape}, expected uint8 of shape {self.shape}")
+        digest = hashlib.sha256(self.header)
+        digest.update(np.ascontiguousarray(array))
+        if digest.hexdigest() != self.sha256:
+            raise ValueError(f"has other content than expected (SHA-256 {digest.hexdigest()}, not {self.sha256})")
+
+
+class _Source(NamedTuple):
+    """Where a data set comes from: folders below CNNLIB_DATA, mirrors on the net, and its four files."""
+
+    name: str
+    classes: tuple[str, ...]
+    folders: tuple[str, ...]
+    mirrors: tuple[str, ...]
+    files: dict[str, _File]
+
+    @property
+    def prepared(self) -> str:
+        return f"{self.folders[0]}.npz"
+
+
+DIGITS = tuple("0123456789")
+
+_MNIST = _Source(
+    name="MNIST",
+    classes=DIGITS,
+    folders=("mnist", "."),
+    mirrors=(
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    files={
+        "train_images": _File(
+            "train-images-idx3-ubyte",
+            (60_000, 28, 28),
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        "train_labels": _File(
+            "train-labels-idx1-ubyte",
+            (60_000,),
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+        "test_images": _File(
+            "t10k-images-idx3-ubyte",
+            (10_000, 28, 28),
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        "test_labels": _File(
+            "t10k-labels-idx1-ubyte",
+            (10_000,),
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    },
+)
+
+_FASHION_MNIST = _Source(
+    name="Fashion-MNIST",
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    folders=("fashion-mnist",),
+    mirrors=(
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        # Without encryption: the SHA-256 says whether what comes is right.
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    files={
+        part: file._replace(sha256=sha256)
+        for (part, file), sha256 in zip(
+            _MNIST.files.items(),
+            (
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            ),
+            strict=True,
+        )
+    },
+)
+
+
+def load_mnist(fallback: bool = False) -> Dataset:
+    """Return MNIST: 60,000 handwritten digits to train on, 10,000 to test on.
+
+    The data comes from the first place that has it: the folder named by CNNLIB_DATA (in `mnist/` or directly), the copy
+    prepared earlier in the user's cache folder, or a download of 11 MB. The first time, it is checked and stored in the
+    cache folder as one file; what is not MNIST to the last bit is refused.
+
+    Parameters
+    ----------
+    fallback : bool
+        If MNIST cannot be had, return `load_digits()` in its place; the data set's `name` tells which it is. Damaged
+        files are an error even so.
+
+    Raises
+    ------
+    DataError
+        If a file in CNNLIB_DATA is damaged, foreign or missing while others are there, or the prepared file is damaged
+        and cannot be made anew.
+    DataNotFoundError
+        If MNIST is nowhere and cannot be downloaded, and `fallback` is false.
+
+    References
+    ----------
+    LeCun, Cortes and Burges, "The MNIST database of handwritten digits"; LeCun, Bottou, Bengio and Haffner (1998),
+    "Gradient-based learning applied to document recognition".
+    """
+    try:
+        return _load(_MNIST)
+    except DataNotFoundError:
+        if not fallback:
+            raise
+        return load_digits()
+
+
+def load_fashion_mnist() -> Dataset:
+    """Return Fashion-MNIST: pictures of clothes in MNIST's format, and harder. Found or fetched as `load_mnist` does.
+
+    Raises
+    ------
+    DataError, DataNotFoundError
+        As `load_mnist`.
+
+    References
+    ----------
+    Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning
+    algorithms", arXiv:1708.07747.
+    """
+    return _load(_FASHION_MNIST)
+
+
+def load_digits() -> Dataset:
+    """Return the digits that come with this package: 1,797 real handwritten ones, in MNIST's 28x28 frame.
+
+    They are the test partition of UCI's Optical Recognition of Handwritten Digits, 8x8 pixels with values 0 to 16, in
+    the order of scikit-learn's copy, brought to 28x28 by `cnnlib.images.enlarge`. The first 1,497 are for training, the
+    last 300 for testing: a split of our own, always the same. The set does not tell who wrote which digit, so the same
+    hand may occur in both parts.
+
+    References
+    ----------
+    Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
+    doi:10.24432/C50P49, CC BY 4.0.
+    """
+    path = resources.files("cnnlib") / "resources" / "digits.npz"
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        images, labels = enlarge(arrays["images"]), arrays["labels"].astype(np.int64)
+    train = slice(1_497)
+    test = slice(1_497, None)
+    return Dataset("UCI Optdigits", images[train], labels[train], images[test], labels[test], DIGITS)
+
+
+def _load(source: _Source) -> Dataset:
+    paths = _find(source)
+    # Which files the prepared copy was made from: if they change, it is made anew, and they are checked again.
+    origin = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths.values())
+    prepared = _cache_folder() / source.prepared
+    damage = None
+    arrays = None
+    if os.path.isfile(prepared):
+        try:
+            arrays = _read_prepared(prepared, source, origin)
+        except DataError as error:
+            damage = error
+    if arrays is None:
+        if paths:
+            arrays = {part: _read_file(paths[part], file) for part, file in source.files.items()}
+        else:
+            try:
+                arrays = _download(source)
+            except DataNotFoundError as error:
+                if damage:
+                    raise DataError(f"{damage}. Delete it, and then:\n{error}") from error
+                raise
+        try:
+            _store(prepared, arrays, origin)
+        except OSError as error:
+            if not paths:
+                warnings.warn(f"could not keep the download, next time it is repeated: {error}", stacklevel=3)
+    for part in ("train_labels", "test_labels"):
+        arrays[part] = arrays[part].astype(np.int64)
+    return Dataset(name=source.name, classes=source.classes, **arrays)
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("CNNLIB_CACHE") or pooch.os_cache("cnnlib")).expanduser()
+
+
+def _find(source: _Source) -> dict[str, Path]:
+    """Return where below CNNLIB_DATA the source's four files are; nothing if none of them is there."""
+    root = os.environ.get("CNNLIB_DATA")
+    for folder in source.folders if root else ():
+        paths = {}
+        for part, file in source.files.items():
+            for path in (Path(root).expanduser() / folder / (file.name + suffix) for suffix in ("", ".gz")):
+                if part not in paths and os.path.isfile(path):
+                    paths[part] = path.resolve()
+        missing = [file.name for part, file in source.files.items() if part not in paths]
+        if paths and missing:
+            raise DataError(
+                f"{next(iter(paths.values())).parent} holds only a part of {source.name}: {', '.join(missing)} (or the "
+                "same with .gz) is not there. Add it, or unset CNNLIB_DATA."
+            )
+        if paths:
+            return paths
+    return {}
+
+
+def _read_file(path: Path, file: _File) -> np.ndarray:
+    try:
+        with open(path, "rb") as stream:
+            return _read_idx(stream, file)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} is not the file {file.name} that it should be: {error}. "
+            "Put an undamaged copy in its place, or unset CNNLIB_DATA to have one downloaded."
+        ) from error
+
+
+def _read_idx(stream: BinaryIO, file: _File) -> np.ndarray:
+    """Return the array in an IDX file, compressed by gzip or not; ValueError if it is not exactly that file."""
+    compressed = stream.read(2) == b"\x1f\x8b"
+    stream.seek(0)
+    try:
+        # One byte more than expected shows that a file is too long; a small file cannot unpack to fill the memory.
+        content = (gzip.GzipFile(fileobj=stream) if compressed else stream).read(file.size + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"it cannot be decompressed ({error})") from error
+    if len(content) != file.size:
+        found = f"more than {file.size:,}" if len(content) > file.size else f"only {len(content):,}"
+        raise ValueError(f"it has {found} bytes, expected {file.size:,}")
+    if not content.startswith(file.header):
+        raise ValueError(f"its header is {content[: len(file.header)].hex(' ')}, expected {file.header.hex(' ')}")
+    array = np.frombuffer(bytearray(content), np.uint8, offset=len(file.header)).reshape(file.shape)
+    file.check(array)
+    return array
+
+
+def _read_prepared(path: Path, source: _Source, origin: str) -> dict[str, np.ndarray] | None:
+    """Return the arrays of a prepared file, or None if it was made from other files than `origin` names."""
+    try:
+        # Opened here, for np.load would leave a damaged archive open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            if origin and str(stored["origin"]) != origin:
+                return None
+            arrays = {part: stored[part] for part in source.files}
+        for part, array in arrays.items():
+            source.files[part].check(array)
+        return arrays
+    except Exception as error:  # a damaged archive makes zipfile, zlib and numpy raise nearly anything
+        raise DataError(f"the prepared file {path} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _store(path: Path, arrays: dict[str, np.ndarray], origin: str) -> None:
+    with whole_file(path) as file:
+        np.savez(file, allow_pickle=False, origin=np.array(origin), **arrays)
+
+
+# Seconds to wait for a connection, and for the next bytes. A name may stand for eight addresses, tried one by one.
+_TIMEOUT = (3.05, 10)
+
+
+def _download(source: _Source) -> dict[str, np.ndarray]:
+    """Return the source's arrays, each from the first mirror that has it; DataNotFoundError if none has."""
+    arrays: dict[str, np.ndarray] = {}
+    failures = []
+    if os.environ.get("CNNLIB_OFFLINE", "0") not in ("", "0"):
+        failures.append("CNNLIB_OFFLINE is set, so nothing was downloaded")
+    else:
+        for mirror in source.mirrors:
+            try:
+                for part, file in source.files.items():
+                    if part not in arrays:
+                        arrays[part] = _fetch(f"{mirror}{file.name}.gz", file)
+                return arrays
+            except (OSError, ValueError) as error:  # requests' errors are OSErrors
+                failures.append(f"{mirror}: {error}")
+    if os.environ.get("CNNLIB_DATA"):
+        failures.append(f"CNNLIB_DATA is {os.environ['CNNLIB_DATA']}, which has none of the files")
+    names = ", ".join(f"{file.name}.gz" for file in source.files.values())
+    raise DataNotFoundError(
+        f"{source.name} is not on this computer and could not be downloaded. Any of these helps:\n"
+        "- connect to the internet and try again: it is downloaded once;\n"
+        f"- put {names} into a folder {source.folders[0]}, and set CNNLIB_DATA to the folder that holds it;\n"
+        f"- copy {source.prepared} from a computer where this worked to {_cache_folder()}.\n"
+        "What was tried:\n" + "\n".join(f"- {failure}" for failure in failures)
+    )
+
+
+def _fetch(url: str, file: _File) -> np.ndarray:
+    # The bar appears only once bytes have been coming for a moment, so a failure leaves no empty bar on the page.
+    # It needs some total to begin with: pooch puts the real one in its place.
+    with tqdm(desc=file.name, total=file.size, unit="B", unit_scale=True, leave=False, delay=0.3) as progress:
+        content = _Limited(file.size + 65_536)  # incompressible data grows a little when compressed
+        pooch.HTTPDownloader(progressbar=progress, chunk_size=65_536, timeout=_TIMEOUT)(url, content, None)
+    content.seek(0)
+    return _read_idx(content, file)
+
+
+class _Limited(io.BytesIO):
+    """A file in memory that refuses to grow beyond `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def write(self, data: bytes) -> int:
+        if self.tell() + len(data) > self.limit:
+            raise ValueError(f"it sends more than {self.limit:,} bytes")
+        return super().write(data)

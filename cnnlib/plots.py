@@ -1,0 +1,120 @@
+"""Figures of the book: plumbing that would only distract on its pages.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; where a colour means something, a sign
+or a line style says the same.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+RIGHT, WRONG = "#009E73", "#D55E00"  # green and red, both seen by colour-blind readers
+
+
+def show_images(
+    images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 10, colors: Sequence[str] | None = None
+) -> None:
+    """Show grey images (N, H, W) in rows, dark ink on light paper, each with a title if there are titles."""
+    rows = -(-len(images) // columns)
+    height = 0.72 if titles is None else 0.98
+    figure, axes = plt.subplots(rows, columns, figsize=(0.72 * columns, height * rows), squeeze=False)
+    for index, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if index < len(images):
+            axis.imshow(images[index], cmap="gray_r", vmin=0, vmax=np.max(images) or 1)
+            if titles is not None:
+                color = "black" if colors is None else colors[index]
+                axis.set_title(titles[index], fontsize=9, fontweight="normal", loc="center", color=color, pad=2)
+
+
+def show_predictions(images: np.ndarray, p: np.ndarray, labels: np.ndarray, columns: int = 10) -> None:
+    """Show images (N, H, W) with what a network reads and how sure it is: green and ✓ if right, red and ✗ if wrong.
+
+    Parameters
+    ----------
+    p : ndarray of shape (N, M)
+        The predicted probabilities.
+    labels : ndarray of shape (N,)
+        The true classes; named below a wrong prediction.
+    """
+    guesses = p.argmax(axis=1)
+    titles = [
+        f"✓ {guess} ({share:.0%})" if guess == label else f"✗ {guess} ({share:.0%})\nit is a {label}"
+        for guess, share, label in zip(guesses, p.max(axis=1), labels, strict=True)
+    ]
+    show_images(images, titles, columns, [RIGHT if guess == label else WRONG for guess, label in zip(guesses, labels)])
+
+
+def plot_history(history: dict[str, list[float]]) -> None:
+    """Draw loss and accuracy by epoch, on the training examples and, where there are any, on the validation examples."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    for axis, name, scale in ((axes[0], "loss", 1), (axes[1], "accuracy", 100)):
+        axis.plot(epochs, scale * np.array(history[name]), marker="o", label="training")
+        if history[f"validation_{name}"]:
+            values = scale * np.array(history[f"validation_{name}"])
+            axis.plot(epochs, values, marker="s", linestyle="--", label="validation")
+        axis.set(xlabel="epoch", title=name.capitalize() + (" (%)" if scale == 100 else ""))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].set_ylim(bottom=0)
+    axes[1].legend(loc="lower right")
+
+
+def plot_batch_loss(history: dict[str, list[float]], window: int = 50) -> None:
+    """Draw the loss of every step, and its running mean over `window` steps; a logarithmic scale shows all sizes."""
+    losses = np.array(history["batch_loss"])
+    steps = np.arange(1, len(losses) + 1)
+    figure, axis = plt.subplots()
+    axis.plot(steps, losses, color="#9ECAE9", linewidth=0.7, label="each batch")
+    if len(losses) >= window:
+        mean = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+        axis.plot(steps[window - 1 :], mean, color="#0072B2", label=f"mean of {window} batches")
+    axis.set(xlabel="step", yscale="log", title="Loss")
+    axis.legend()
+
+
+def plot_regions(network, x: np.ndarray, labels: np.ndarray, resolution: int = 121) -> None:
+    """Colour the plane by what a network of two inputs says there; the examples (N, 2) on top, a sign for each class."""
+    low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
+    across, up = np.linspace(low[0], high[0], resolution), np.linspace(low[1], high[1], resolution)
+    points = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+    y = network.predict(points.astype(network.dtype))
+    share = (y[:, 0] if y.shape[1] == 1 else y[:, 1]).reshape(resolution, resolution)
+    figure, axis = plt.subplots(figsize=(4.6, 3.6))
+    mesh = axis.contourf(across, up, share, levels=np.linspace(0, 1, 11), cmap="PuOr", alpha=0.8)
+    figure.colorbar(mesh, ax=axis, label="probability of class 1", ticks=[0, 0.5, 1])
+    axis.contour(across, up, share, levels=[0.5], colors="black", linestyles="--", linewidths=1)
+    for label, marker in ((0, "o"), (1, "s")):
+        some = x[np.asarray(labels) == label]
+        axis.scatter(*some.T, s=70, marker=marker, color="white", edgecolor="black", zorder=3, label=f"class {label}")
+    axis.set(xlabel="$x_1$", ylabel="$x_2$")
+    axis.grid(False)
+    axis.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.16))
+
+
+def show_array(axis, values: np.ndarray, title: str = "", highlight: Sequence[tuple[int, int]] = (), form: str = "g") -> None:
+    """Draw a matrix as a grid of cells with the number in each; cells in `highlight` get a thick frame.
+
+    Parameters
+    ----------
+    axis : matplotlib Axes
+    values : ndarray of shape (H, W)
+    highlight : sequence of (row, column)
+    form : str
+        How to format a number.
+    """
+    height, width = values.shape
+    limit = np.abs(values).max() or 1
+    axis.imshow(values, cmap="PuOr", vmin=-1.6 * limit, vmax=1.6 * limit, extent=(0, width, height, 0))
+    for (row, column), value in np.ndenumerate(values):
+        axis.text(column + 0.5, row + 0.5, format(value, form), ha="center", va="center", fontsize=10)
+    axis.set_xticks(range(width + 1), [])
+    axis.set_yticks(range(height + 1), [])
+    axis.tick_params(length=0)
+    axis.grid(True, color="white")
+    for row, column in highlight:
+        axis.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, linewidth=2.5, edgecolor="black", zorder=3))
+    axis.set_title(title, loc="center")
+    for spine in axis.spines.values():
+        spine.set_visible(False)
