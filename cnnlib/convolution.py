@@ -142,11 +142,13 @@ class Convolutional(Layer):
         y = self.W.reshape(self.filters, -1) @ self.cols + self.b[:, np.newaxis]  # (F, h * w * N)
         return np.moveaxis(y.reshape(self.filters, h, w, -1), -1, 0)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         cols = self.kept("cols")
         dy = np.moveaxis(dy, 0, -1).reshape(self.filters, -1)  # (F, h * w * N)
         self.dW = (cols @ dy.T).T.reshape(self.W.shape)
         self.db = dy.sum(axis=1)
+        if not self.needs_dx:
+            return None
         dcols = self.W.reshape(self.filters, -1).T @ dy
         return crop(col2im(dcols, self.padded_shape, self.kernel_size, self.stride), self.margins)
 

@@ -16,9 +16,13 @@ class Layer:
     ----------
     params : tuple of str
         The names of the trainable arrays. Optimizers, saving and gradient checks all walk this one list.
+    needs_dx : bool
+        Whether anybody asks for dL/dx. `Network.train` says no for its first layer, where it would be the gradient of
+        the data; a layer for which it is dear then returns None.
     """
 
     params: tuple[str, ...] = ()
+    needs_dx: bool = True
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return ``y = f(x)``."""

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.convolution import Convolutional
 from cnnlib.dense import Dense
+from cnnlib.fused import fuse
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, Loss, SoftmaxCrossEntropy, one_hot
 from cnnlib.optimizers import SGD, Optimizer, Schedule, constant
@@ -88,6 +89,13 @@ class Network:
             layer.astype(dtype)
         return self
 
+    def fused(self) -> "Network":
+        """Return a network that computes the same with the same parameter arrays, faster: see `cnnlib.fused`.
+
+        It is what `train`, `predict` and `evaluate` work with. Saving, checking and reading are for the plain layers.
+        """
+        return Network(fuse(self.layers), self.input_shape)
+
     def prepare(self, x: np.ndarray) -> np.ndarray:
         """Return a batch as `forward` wants it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
         x = np.asarray(x)
@@ -102,11 +110,11 @@ class Network:
 
     def predict(self, x: np.ndarray, batch_size: int = 250) -> np.ndarray:
         """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M)."""
-        return self._run(self.layers, x, batch_size)
+        return self._run(self.fused().layers, x, batch_size)
 
     def evaluate(self, x: np.ndarray, t: np.ndarray, loss: Loss | None = None) -> tuple[float, float]:
         """Return the mean loss and the accuracy on examples `x` with targets `t` (see `train`)."""
-        layers, loss = self._trained_part(loss or CategoricalCrossEntropy())
+        layers, loss = self.fused()._trained_part(loss or CategoricalCrossEntropy())
         y, t = self._run(layers, x), self._targets(t, len(x))
         return loss.value(y, t), accuracy(y, t)
 
@@ -197,16 +205,19 @@ class Network:
         rng = np.random.default_rng(seed)
         steps = -(-len(x) // positive("batch_size", batch_size))  # an epoch
         history = {name: [] for name in HISTORY}
+        network = self.fused()
+        network.layers[0].needs_dx = False
 
-        # Without `disable`, tqdm obeys the environment variable TQDM_DISABLE.
-        bar = tqdm(total=epochs * steps, unit="step", **({} if progress else {"disable": True}))
+        # tqdm obeys TQDM_DISABLE in a terminal, but not in a notebook: stored notebooks want no bars.
+        hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
+        bar = tqdm(total=epochs * steps, unit="step", disable=hidden)
         for epoch in range(epochs):
             start, losses, correct = time.perf_counter(), [], 0.0
             bar.set_description(f"Epoch {epoch + 1}/{epochs}")
             for step, batch in enumerate(_batches(len(x), batch_size, rng)):
                 factor = schedule((epoch * steps + step) / (epochs * steps))
                 examples = x[batch] if augment is None else augment(x[batch], rng)
-                value, y = self.train_step(examples, t[batch], optimizer, loss, factor)
+                value, y = network.train_step(examples, t[batch], optimizer, loss, factor)
                 if not np.isfinite(value):
                     bar.close()
                     raise FloatingPointError(
@@ -288,7 +299,7 @@ class Network:
         """Send any number of examples through `layers`, in batches."""
         positive("batch_size", batch_size)
         x = np.asarray(x)
-        outputs = [np.empty((0, *self.shapes[len(layers) - 1]), self.dtype)]
+        outputs = [np.empty((0, *self.shapes[-1]), self.dtype)]
         if len(x) == 0:
             self.prepare(x)
         for start in range(0, len(x), batch_size):

@@ -43,11 +43,11 @@ def show_predictions(images: np.ndarray, p: np.ndarray, labels: np.ndarray, colu
         f"✓ {guess} ({share:.0%})" if guess == label else f"✗ {guess} ({share:.0%})\nit is a {label}"
         for guess, share, label in zip(guesses, p.max(axis=1), labels, strict=True)
     ]
-    show_images(images, titles, columns, [RIGHT if guess == label else WRONG for guess, label in zip(guesses, labels)])
+    show_images(images, titles, columns, [RIGHT if right else WRONG for right in guesses == labels])
 
 
 def plot_history(history: dict[str, list[float]]) -> None:
-    """Draw loss and accuracy by epoch, on the training examples and, where there are any, on the validation examples."""
+    """Draw loss and accuracy by epoch, on the training examples and, if there are any, on the validation examples."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
     epochs = np.arange(1, len(history["loss"]) + 1)
     for axis, name, scale in ((axes[0], "loss", 1), (axes[1], "accuracy", 100)):
@@ -75,7 +75,7 @@ def plot_batch_loss(history: dict[str, list[float]], window: int = 50) -> None:
 
 
 def plot_regions(network, x: np.ndarray, labels: np.ndarray, resolution: int = 121) -> None:
-    """Colour the plane by what a network of two inputs says there; the examples (N, 2) on top, a sign for each class."""
+    """Colour the plane by what a network of two inputs says there; on top the examples (N, 2), with a sign a class."""
     low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
     across, up = np.linspace(low[0], high[0], resolution), np.linspace(low[1], high[1], resolution)
     points = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
@@ -93,7 +93,9 @@ def plot_regions(network, x: np.ndarray, labels: np.ndarray, resolution: int = 1
     axis.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.16))
 
 
-def show_array(axis, values: np.ndarray, title: str = "", highlight: Sequence[tuple[int, int]] = (), form: str = "g") -> None:
+def show_array(
+    axis, values: np.ndarray, title: str = "", highlight: Sequence[tuple[int, int]] = (), form: str = "g"
+) -> None:
     """Draw a matrix as a grid of cells with the number in each; cells in `highlight` get a thick frame.
 
     Parameters

@@ -79,9 +79,9 @@ def test_images_are_learned_and_the_history_is_whole():
     )
     assert history["validation_accuracy"][-1] > 0.95
     assert history["loss"][-1] < history["loss"][0]
-    assert {name: len(values) for name, values in history.items()} == {
-        "loss": 16, "accuracy": 16, "validation_loss": 16, "validation_accuracy": 16, "seconds": 16, "rate": 16, "batch_loss": 112,
-    }  # fmt: skip
+    assert len(history.pop("batch_loss")) == 16 * 7
+    assert {name: len(values) for name, values in history.items()} == dict.fromkeys(history, 16)
+    assert set(history) == {"loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "rate"}
     assert history["rate"][-1] < history["rate"][4] <= 0.05
 
 
@@ -305,6 +305,6 @@ def test_notes_must_be_json(tmp_path):
 
 def test_importing_is_quiet_and_light():
     """What draws figures and widgets is imported only by who uses it; a slow import would be felt in every notebook."""
-    code = "import sys, cnnlib, json; print(json.dumps([m for m in ('matplotlib', 'ipywidgets', 'IPython') if m in sys.modules]))"
+    code = "import sys, cnnlib; print([m for m in ('matplotlib', 'ipywidgets', 'IPython') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(result.stdout) == [] and result.stderr == ""
+    assert result.stdout.strip() == "[]" and result.stderr == ""

@@ -1,0 +1,118 @@
+"""The fused layer computes what the three plain layers compute, whatever their sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cnnlib
+from cnnlib.fused import FusedConvolution, fuse
+
+
+@st.composite
+def runs(draw):
+    convolution = cnnlib.Convolutional(
+        channels=draw(st.integers(1, 3)),
+        filters=draw(st.integers(1, 3)),
+        kernel_size=draw(st.integers(1, 5)),
+        stride=draw(st.integers(1, 2)),
+        padding=draw(st.sampled_from(["valid", "same", 1, 2])),
+        rng=np.random.default_rng(draw(st.integers(0, 99))),
+        dtype=np.float64,
+    )
+    convolution.b = np.random.default_rng(0).standard_normal(convolution.filters)
+    size = draw(st.integers(1, 3))
+    pooling = cnnlib.MaxPooling(size, draw(st.integers(1, 3)))
+    least = convolution.kernel_size + convolution.stride * (size - 1)
+    sizes = st.integers(least, least + 5)
+    return [convolution, cnnlib.ReLU(), pooling], (
+        draw(st.integers(1, 3)),
+        convolution.channels,
+        draw(sizes),
+        draw(sizes),
+    )
+
+
+@given(runs(), st.booleans())
+def test_fused_is_the_three_plain_layers(run, ties):
+    layers, shape = run
+    rng = np.random.default_rng(1)
+    # Whole numbers are added without rounding, in any order: then ties are ties in both, and go to the same pixel.
+    x = rng.integers(0, 2, shape).astype(float) if ties else rng.standard_normal(shape)
+    if ties:
+        layers[0].W = rng.integers(-1, 2, layers[0].W.shape).astype(float)
+        layers[0].b = rng.integers(-1, 2, layers[0].b.shape).astype(float)
+    fused = FusedConvolution(layers[0], layers[2])
+    y = x
+    for layer in layers:
+        y = layer.forward(y)
+    np.testing.assert_allclose(fused.forward(x), y, rtol=1e-12, atol=1e-12)
+    assert fused.output_shape(shape[1:]) == y.shape[1:]
+    dy = dx = rng.standard_normal(y.shape)
+    for layer in reversed(layers):
+        dx = layer.backward(dx)
+    np.testing.assert_allclose(fused.backward(dy), dx, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(fused.dW, layers[0].dW, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(fused.db, layers[0].db, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding", "size"), [(5, 1, "same", 2), (3, 2, 1, 2), (4, 1, "valid", 3)]
+)
+def test_every_gradient(kernel_size, stride, padding, size):
+    convolution = cnnlib.Convolutional(2, 3, kernel_size, stride, padding, rng=np.random.default_rng(2))
+    fused = FusedConvolution(convolution, cnnlib.MaxPooling(size))
+    errors = cnnlib.gradient_check(fused, np.random.default_rng(3).standard_normal((2, 2, 9, 8)))
+    assert set(errors) == {"dx", "dW", "db"}
+
+
+def test_a_whole_network_has_the_same_gradients():
+    network = cnnlib.lenet5(np.random.default_rng(4)).astype(np.float64)
+    rng = np.random.default_rng(5)
+    x, dy = network.prepare(rng.standard_normal((3, 1, 28, 28))), rng.standard_normal((3, 10))
+    fused = network.fused()
+    np.testing.assert_allclose(fused.forward(x), network.forward(x), rtol=1e-10)
+    np.testing.assert_allclose(fused.backward(dy), network.backward(dy), rtol=1e-9, atol=1e-12)
+    pairs = list(zip(fused.gradients().values(), network.gradients().values(), strict=True))
+    assert len(pairs) == 10
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    assert [type(layer).__name__ for layer in fused.layers[:3]] == ["FusedConvolution", "FusedConvolution", "Flatten"]
+
+
+def test_the_arrays_are_shared_and_nothing_else():
+    network = cnnlib.lenet5(np.random.default_rng(6))
+    fused = network.fused()
+    pairs = list(zip(network.parameters().values(), fused.parameters().values(), strict=True))
+    assert len(pairs) == 10 and all(a is b for a, b in pairs)
+    fused.layers[0].needs_dx = False
+    fused.predict(np.zeros((1, 28, 28)))
+    assert all(layer.needs_dx for layer in network.layers)
+    assert not any(hasattr(layer, "x") or hasattr(layer, "cols") for layer in network.layers)
+
+
+class MyConvolution(cnnlib.Convolutional):
+    """May do anything."""
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [MyConvolution(1, 2, 5), cnnlib.ReLU(), cnnlib.MaxPooling(2)],
+        [cnnlib.Convolutional(1, 2, 5), cnnlib.Sigmoid(), cnnlib.MaxPooling(2)],
+        [cnnlib.Convolutional(1, 2, 5), cnnlib.MaxPooling(2), cnnlib.ReLU()],
+        [cnnlib.Convolutional(1, 2, 5), cnnlib.ReLU()],
+        [cnnlib.Convolutional(1, 2, 2), cnnlib.ReLU(), cnnlib.MaxPooling(2)],  # more than twice the multiplications
+    ],
+)
+def test_what_cannot_be_fused_stays_as_it_is(layers):
+    assert [type(layer) for layer in fuse(layers)] == [type(layer) for layer in layers]
+
+
+def test_the_first_layer_may_leave_out_dx():
+    convolution = cnnlib.Convolutional(1, 2, 5)
+    for layer in (convolution, FusedConvolution(convolution, cnnlib.MaxPooling(2))):
+        layer.needs_dx = False
+        y = layer.forward(np.ones((2, 1, 8, 8)))
+        assert layer.backward(np.ones_like(y)) is None
+        assert layer.dW.shape == convolution.W.shape
