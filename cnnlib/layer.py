@@ -1,11 +1,11 @@
 """What every layer is: something that goes forward, and then backward."""
 
-import inspect
-
 import numpy as np
 
+from cnnlib.config import Configured
 
-class Layer:
+
+class Layer(Configured):
     """A differentiable function ``y = f(x)`` with, perhaps, trainable arrays.
 
     A subclass writes two methods. ``forward(x)`` returns ``y`` and keeps, in plain attributes, what the way back needs.
@@ -36,12 +36,6 @@ class Layer:
         """Return the shape of one output example, given that of one input example; ValueError if they do not fit."""
         return input_shape
 
-    @property
-    def config(self) -> dict:
-        """The constructor's arguments that describe the layer: enough to build another one like it."""
-        arguments = inspect.signature(type(self)).parameters
-        return {name: getattr(self, name) for name in arguments if name not in ("rng", "dtype")}
-
     def parameters(self) -> dict[str, np.ndarray]:
         """The trainable arrays by name. They are the arrays themselves: changing one changes the layer."""
         return {name: getattr(self, name) for name in self.params}
@@ -69,9 +63,6 @@ class Layer:
         if not hasattr(self, name):
             raise RuntimeError(f"{self!r} has no {name} yet: forward comes before backward, backward before gradients")
         return getattr(self, name)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config.items())})"
 
 
 def batch_last(x: np.ndarray) -> np.ndarray:

@@ -6,9 +6,10 @@ Each is a mean over the N examples of the batch. The 1/N stands here and nowhere
 import numpy as np
 
 from cnnlib.activations import Softmax
+from cnnlib.config import Configured
 
 
-class Loss:
+class Loss(Configured):
     """A function of predictions and targets, without state."""
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
@@ -18,9 +19,6 @@ class Loss:
     def gradient(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return dL/dy, of the shape of `y`."""
         raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
 
 class MeanSquaredError(Loss):

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from cnnlib.activations import ReLU, Sigmoid, Softmax
+from cnnlib.checkpoint import load_checkpoint, save_checkpoint
 from cnnlib.convolution import Convolutional
 from cnnlib.dense import Dense
 from cnnlib.fused import fuse
@@ -152,6 +153,8 @@ class Network:
         validation: tuple[np.ndarray, np.ndarray] | None = None,
         augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         seed: int = 0,
+        checkpoint: str | os.PathLike | None = None,
+        resume: bool = False,
         progress: bool = True,
     ) -> dict[str, list[float]]:
         """Train by mini-batch gradient descent, and return the history.
@@ -178,6 +181,11 @@ class Network:
             ``augment(x, rng)`` returns a changed copy of a batch of examples.
         seed : int
             Decides the order of the examples and the augmentation: same seed, same result.
+        checkpoint : path, optional
+            A file that holds the state of the run after the last whole epoch. A run that is stopped at any moment, and
+            resumed, ends with the same bits as one that was not.
+        resume : bool
+            Go on from the checkpoint, if there is one; all other arguments must be those of the first call.
         progress : bool
             Whether to show a progress bar.
 
@@ -192,6 +200,8 @@ class Network:
         ------
         ValueError
             If shapes or labels do not fit.
+        FileExistsError
+            If there is a checkpoint already and `resume` is false.
         FloatingPointError
             If the loss is no longer a finite number; the usual cause is too high a rate.
         """
@@ -207,11 +217,33 @@ class Network:
         history = {name: [] for name in HISTORY}
         network = self.fused()
         network.layers[0].needs_dx = False
+        if checkpoint is not None:
+            run = {
+                "network": self.config,
+                "examples": len(x),
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "optimizer": repr(optimizer),
+                "schedule": getattr(schedule, "__name__", repr(schedule)),
+                "loss": repr(loss),
+                "augment": getattr(augment, "__name__", repr(augment)),
+                "seed": seed,
+            }
+            state = (self.parameters(), optimizer, rng)
+            if not os.path.exists(checkpoint):
+                save_checkpoint(checkpoint, run, *state, history)
+            elif resume:
+                history = load_checkpoint(checkpoint, run, *state)
+            else:
+                raise FileExistsError(
+                    f"{os.fspath(checkpoint)} is there already: pass resume=True to go on with that run, or remove it"
+                )
 
         # tqdm obeys TQDM_DISABLE in a terminal, but not in a notebook: stored notebooks want no bars.
         hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
         bar = tqdm(total=epochs * steps, unit="step", disable=hidden)
-        for epoch in range(epochs):
+        bar.update(steps * len(history["loss"]))
+        for epoch in range(len(history["loss"]), epochs):
             start, losses, correct = time.perf_counter(), [], 0.0
             bar.set_description(f"Epoch {epoch + 1}/{epochs}")
             for step, batch in enumerate(_batches(len(x), batch_size, rng)):
@@ -239,6 +271,8 @@ class Network:
                 history["validation_loss"].append(value)
                 history["validation_accuracy"].append(share)
             history["seconds"].append(time.perf_counter() - start)
+            if checkpoint is not None:
+                save_checkpoint(checkpoint, run, *state, history)
         bar.close()
         return history
 

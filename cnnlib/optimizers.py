@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from cnnlib.config import Configured
+
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]  # (parameter, gradient), of one shape
 
 
-class Optimizer:
+class Optimizer(Configured):
     """Changes parameters in place, step by step.
 
     An optimizer sees nothing of the network but its (parameter, gradient) pairs. What it remembers of earlier steps is

@@ -1,6 +1,5 @@
 """The network: shapes, training, reproducibility, and files."""
 
-import json
 import subprocess
 import sys
 import zipfile

@@ -1,0 +1,127 @@
+"""A run that was killed, at any moment, and resumed ends with the same bits as one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.augmentation import Distortion
+
+# How often the kill test kills; `make kill-test` asks for a hundred.
+KILLS = int(os.environ.get("CNNLIB_KILLS", "6"))
+
+RUN = """
+import sys
+import numpy as np
+import cnnlib
+from cnnlib.augmentation import Distortion
+
+rng = np.random.default_rng(0)
+x, t = rng.integers(0, 256, (160, 28, 28), dtype=np.uint8), rng.integers(0, 10, 160)
+network = cnnlib.lenet5(rng)
+network.train(x, t, epochs=6, batch_size=32, optimizer=cnnlib.Adam(0.002), schedule=cnnlib.one_cycle,
+              augment=Distortion(), validation=(x[:20], t[:20]), checkpoint=sys.argv[1], resume=True, progress=False)
+network.save(sys.argv[2])
+"""
+
+
+def start(*paths):
+    return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths)])
+
+
+def test_killed_at_random_moments_and_resumed(tmp_path):
+    began = time.monotonic()
+    assert start(tmp_path / "calm.npz", tmp_path / "expected.npz").wait() == 0
+    duration = time.monotonic() - began
+    expected = (tmp_path / "expected.npz").read_bytes()
+    rng = random.Random(0)
+    killed = 0
+    while killed < KILLS:
+        folder = tmp_path / f"run {killed}"
+        for _ in range(2):  # each run is killed twice on its way
+            process = start(folder / "checkpoint.npz", folder / "model.npz")
+            time.sleep(rng.uniform(0.2, 1) * duration)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+        assert start(folder / "checkpoint.npz", folder / "model.npz").wait() == 0
+        assert (folder / "model.npz").read_bytes() == expected
+
+
+class Stop(Exception):
+    """Raised in the middle of a run."""
+
+
+def train(path, stop_in_epoch=None, **changes):
+    rng = np.random.default_rng(1)
+    x, t = rng.random((40, 6)), rng.integers(0, 3, 40)
+    network = cnnlib.Network([cnnlib.Dense(6, 3, rng=rng), cnnlib.Softmax()], (6,))
+    settings = {"optimizer": cnnlib.SGD(), "epochs": 4, "batch_size": 16, "resume": True} | changes
+    if stop_in_epoch is not None:
+        plain = settings["optimizer"].step
+
+        def step(pairs, factor):
+            if settings["optimizer"].steps == 3 * stop_in_epoch + 1:
+                raise Stop
+            plain(pairs, factor)
+
+        settings["optimizer"].step = step
+    history = network.train(x, t, checkpoint=path, progress=False, **settings)
+    return network, history
+
+
+@pytest.mark.parametrize("stop_in_epoch", [0, 1, 3])
+def test_resumed_in_the_same_process(tmp_path, stop_in_epoch):
+    expected, whole = train(tmp_path / "calm.npz")
+    with pytest.raises(Stop):
+        train(tmp_path / "checkpoint.npz", stop_in_epoch)
+    network, history = train(tmp_path / "checkpoint.npz")
+    np.testing.assert_array_equal(network.layers[0].W, expected.layers[0].W)
+    assert history["batch_loss"] == whole["batch_loss"] and len(history["seconds"]) == 4
+
+
+def test_a_finished_run_is_finished(tmp_path):
+    expected, _ = train(tmp_path / "checkpoint.npz")
+    before = (tmp_path / "checkpoint.npz").read_bytes()
+    network, history = train(tmp_path / "checkpoint.npz")
+    np.testing.assert_array_equal(network.layers[0].W, expected.layers[0].W)
+    assert len(history["loss"]) == 4 and (tmp_path / "checkpoint.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 5}, "epochs is 4, this one's 5"),
+        ({"seed": 1}, "seed is 0, this one's 1"),
+        ({"optimizer": cnnlib.SGD(0.01)}, "optimizer is 'SGD.*rate=0.05.*this one's 'SGD.*rate=0.01"),
+        ({"schedule": cnnlib.cosine}, "schedule is 'constant', this one's 'cosine'"),
+        ({"augment": Distortion()}, "augment is 'None'"),
+    ],
+)
+def test_another_run_is_refused(tmp_path, changes, message):
+    train(tmp_path / "checkpoint.npz")
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / "checkpoint.npz", **changes)
+
+
+def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
+    train(tmp_path / "checkpoint.npz")
+    with pytest.raises(FileExistsError, match="pass resume=True"):
+        train(tmp_path / "checkpoint.npz", resume=False)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    train(path)[0].save(path)
+    with pytest.raises(ValueError, match="is not a checkpoint: its format is 'cnnlib network 1'"):
+        train(path)
+    Path(path).write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not a readable cnnlib file"):
+        train(path)
