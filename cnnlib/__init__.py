@@ -5,10 +5,11 @@ from cnnlib.convolution import Convolutional, col2im, im2col
 from cnnlib.data import load_digits, load_fashion_mnist, load_mnist
 from cnnlib.dense import Dense
 from cnnlib.gradients import GradientError, gradient_check
-from cnnlib.images import rasterize, to_mnist_frame
+from cnnlib.images import rasterize, read_digit, to_mnist_frame
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
-from cnnlib.network import Network, accuracy, lenet5
+from cnnlib.models import lenet5, load_pretrained
+from cnnlib.network import Network, accuracy
 from cnnlib.optimizers import SGD, Adam, constant, cosine, one_cycle
 from cnnlib.pooling import Flatten, MaxPooling
 
@@ -39,8 +40,10 @@ __all__ = [
     "load_digits",
     "load_fashion_mnist",
     "load_mnist",
+    "load_pretrained",
     "one_cycle",
     "one_hot",
     "rasterize",
+    "read_digit",
     "to_mnist_frame",
 ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnlib.images import draw_segments, to_mnist_frame
+
 # Bends are smooth surfaces over the image, from a coarse grid of GRID x GRID heights.
 GRID = 5
 
@@ -114,3 +116,79 @@ def sample(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     upper = pixels[corner] * (1 - right) + pixels[corner + 1] * right
     lower = pixels[corner + W + 2] * (1 - right) + pixels[corner + W + 3] * right
     return upper * (1 - down) + lower * down
+
+
+def flagged_one(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Add the upstroke that many Europeans give a 1: from the top of the stem, down to the left."""
+    row, column = _end_of_stroke(image, top=True)
+    angle, length = np.deg2rad(rng.uniform(25, 65)), rng.uniform(5, 12)
+    bow = rng.uniform(-1, 1)
+    along = np.linspace(0, 1, 5)
+    rows = row + along * length * np.cos(angle) + bow * np.sin(np.pi * along) * np.sin(angle)
+    columns = column - along * length * np.sin(angle) + bow * np.sin(np.pi * along) * np.cos(angle)
+    return _with_stroke(image, rows, columns, rng.uniform(1.8, 3))
+
+
+def crossed_seven(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Add the short bar that many Europeans draw through the stem of a 7."""
+    rows = np.flatnonzero(image.any(axis=1))
+    row = rows[0] + rng.uniform(0.4, 0.75) * np.ptp(rows)
+    at = image[round(row)].astype(float)
+    column = at @ np.arange(len(at)) / max(at.sum(), 1e-9)
+    half, slope, offset = rng.uniform(3, 6.5), rng.uniform(-0.3, 0.2), rng.uniform(-1.5, 2)
+    along = np.array([-half, half]) + offset
+    return _with_stroke(image, row + slope * along, column + along, rng.uniform(1.8, 3))
+
+
+def hooked_nine(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bend the tail of a 9 to the left, in an arc."""
+    row, column = _end_of_stroke(image, top=False)
+    radius, angle = rng.uniform(3, 6.5), np.linspace(0, np.deg2rad(rng.uniform(80, 170)), 9)
+    rows = row + rng.uniform(0.6, 1.1) * radius * np.sin(angle)
+    columns = column - radius * (1 - np.cos(angle))
+    return _with_stroke(image, rows, columns, rng.uniform(1.8, 3))
+
+
+def variants(
+    images: np.ndarray, labels: np.ndarray, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ways of writing that MNIST's American writers seldom use: ones, sevens and nines with a stroke added.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, 28, 28), uint8
+    labels : ndarray of shape (N,)
+    share : float
+        How many of the ones, sevens and nines to vary, from 0 to 1.
+
+    Returns
+    -------
+    tuple of ndarray
+        The new images, uint8, and their labels.
+    """
+    new = []
+    for label, vary in ((1, flagged_one), (7, crossed_seven), (9, hooked_nine)):
+        chosen = np.flatnonzero(labels == label)
+        chosen = rng.permutation(chosen)[: round(share * len(chosen))]
+        new += [(vary(images[n], rng), label) for n in chosen]
+    if not new:
+        return images[:0], labels[:0]
+    return np.stack([image for image, _ in new]), np.array([label for _, label in new], labels.dtype)
+
+
+def _end_of_stroke(image: np.ndarray, top: bool) -> tuple[float, float]:
+    """Return row and column of the ink that is highest, or lowest, a pixel inside of its edge."""
+    rows = np.flatnonzero((image > 127).any(axis=1))
+    row = rows[0] + 1 if top else rows[-1] - 1
+    at = image[row].astype(float)
+    return float(row), float(at @ np.arange(len(at)) / at.sum())
+
+
+def _with_stroke(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, pen: float) -> np.ndarray:
+    """Draw a line through points over an image, and bring the result into MNIST's frame again."""
+    margin = 14
+    canvas = np.pad(image, margin) / 255
+    start = np.stack([columns, rows], axis=1)[:-1] + margin
+    end = np.stack([columns, rows], axis=1)[1:] + margin
+    drawn = draw_segments(start, end, pen, len(canvas))
+    return np.round(255 * to_mnist_frame(np.maximum(canvas, drawn))).astype(np.uint8)

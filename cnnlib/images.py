@@ -14,11 +14,12 @@ LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to do
 """
 
 import math
+import os
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image
+from PIL import Image, ImageFilter, ImageOps
 
 FIELD = 28  # pixels along one side of the image
 BOX = 20  # pixels along the longer side of the digit
@@ -71,6 +72,66 @@ def to_mnist_frame(image: np.ndarray) -> np.ndarray:
     # Hamming is Pillow's sharpest filter that never leaves the range of the values it averages.
     scaled = Image.fromarray(ink).resize((width, height), Image.Resampling.HAMMING)
     return _place(np.clip(np.asarray(scaled), 0, 1))
+
+
+def read_digit(path: str | os.PathLike) -> np.ndarray:
+    """Read an image file with one digit on it, dark on light or light on dark, and bring it into MNIST's frame.
+
+    The border tells what the background is. Slow changes of brightness (a shadow on the paper) are subtracted, what is
+    fainter than half of the strokes counts as background, and strokes that would be thinner than a pen of `PEN` pixels
+    in the 20x20 box are thickened, so that a thin line does not fade when it is made small.
+
+    Parameters
+    ----------
+    path : path
+        PNG, JPEG or whatever else Pillow reads; transparency is taken as white.
+
+    Returns
+    -------
+    ndarray of shape (28, 28), float32
+        From 0 to 1, bright on dark.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no image, or nothing is to be seen on it.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGBA")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{os.fspath(path)} is not an image that can be read: {error}") from error
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("L")
+    image.thumbnail((200, 200), Image.Resampling.BOX)
+    grey = np.asarray(image, np.float32) / 255
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if np.median(border) > 0.5 * (grey.min() + grey.max()):
+        grey = 1 - grey  # now bright on dark
+
+    # The background alone, in few pixels: strokes vanish under a minimum over an area wider than they are.
+    few = Image.fromarray((grey * 255).astype(np.uint8)).resize((48, 48), Image.Resampling.BOX)
+    flat = few.filter(ImageFilter.MinFilter(13)).filter(ImageFilter.BoxBlur(6)).resize(image.size)
+    ink = np.maximum(grey - np.asarray(flat, np.float32) / 255, 0)
+    peak = np.quantile(ink, 0.995)
+    if peak < 0.1:
+        raise ValueError(f"{os.fspath(path)} shows nothing that stands out from its background")
+    ink = np.clip(ink / peak, 0, 1)
+    strokes = ink > 0.5
+    rows, columns = np.flatnonzero(strokes.any(axis=1)), np.flatnonzero(strokes.any(axis=0))
+    size = max(np.ptp(rows), np.ptp(columns)) + 1
+    # A long stroke of width d has the area length * d, and the perimeter 2 * length.
+    perimeter = sum(np.abs(np.diff(np.pad(strokes, 1).astype(int), axis=axis)).sum() for axis in (0, 1))
+    width = 2 * strokes.sum() / perimeter
+    missing = round((PEN / BOX * size - width) / 2)
+    ink = np.pad(np.where(strokes, ink, 0), max(missing, 0))
+    if missing > 0:
+        thick = Image.fromarray((ink * 255).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * missing + 1))
+        ink = np.asarray(thick, np.float32) / 255
+    return to_mnist_frame(ink)
 
 
 def enlarge(images: np.ndarray) -> np.ndarray:
@@ -208,29 +269,29 @@ def rasterize(strokes: Iterable[ArrayLike], pen: float = PEN) -> np.ndarray:
     # Dividing first keeps every number in range; the points of a dot are all 0, whatever they are divided by.
     start, end, size = ((BOX - pen) * (vector / (extent or 1.0)) for vector in (start - low, end - low, high - low))
     corner = (FIELD - 1) / 2 - size / 2
-    image = _draw(start + corner, end + corner, pen)
+    image = draw_segments(start + corner, end + corner, pen)
 
     pixels = np.arange(FIELD)
     centre = np.array([image.sum(axis=0) @ pixels, image.sum(axis=1) @ pixels]) / image.sum()
     margin = corner - (pen / 2 - 0.5)  # from the ink to the field's border: as much on either side
     corner = corner + np.clip(MIDDLE - centre, -margin, margin)
-    return _draw(start + corner, end + corner, pen).astype(np.float32)
+    return draw_segments(start + corner, end + corner, pen).astype(np.float32)
 
 
-def _draw(start: np.ndarray, end: np.ndarray, pen: float) -> np.ndarray:
-    """Return the image (28, 28), float64, of the S segments from start to end, both (S, 2), drawn by a round pen.
+def draw_segments(start: np.ndarray, end: np.ndarray, pen: float, field: int = FIELD) -> np.ndarray:
+    """Return the image (field, field), float64, of the S segments from start to end, both (S, 2), by a round pen.
 
     The point of a segment nearest to a pixel p is start + t (end - start), where t is (p - start) . (end - start) /
     |end - start|^2, limited to 0..1.
     """
-    pixels = np.arange(FIELD)
-    nearest = np.full((FIELD, FIELD), np.inf)  # squared distance to the nearest segment
+    pixels = np.arange(field)
+    nearest = np.full((field, field), np.inf)  # squared distance to the nearest segment
     for first in range(0, len(start), 256):  # some at a time, so that a long drawing needs no more memory
         a, along = start[first : first + 256], (end - start)[first : first + 256]
         squared_length = (along**2).sum(axis=1)
         step = along / np.where(squared_length > 0, squared_length, 1)[:, None]
-        x, y = pixels - a[:, :1], pixels - a[:, 1:]  # (S, 28) each: from the segments' starts to columns and rows
-        t = np.clip((x * step[:, :1])[:, None, :] + (y * step[:, 1:])[:, :, None], 0, 1)  # (S, 28, 28)
+        x, y = pixels - a[:, :1], pixels - a[:, 1:]  # (S, field) each: from the segments' starts to columns and rows
+        t = np.clip((x * step[:, :1])[:, None, :] + (y * step[:, 1:])[:, :, None], 0, 1)  # (S, field, field)
         dx = x[:, None, :] - t * along[:, 0, None, None]
         dy = y[:, :, None] - t * along[:, 1, None, None]
         nearest = np.minimum(nearest, (dx * dx + dy * dy).min(axis=0))

@@ -372,37 +372,6 @@ def accuracy(y: np.ndarray, t: np.ndarray) -> float:
     return float(np.mean(y.argmax(axis=1) == t.argmax(axis=1)))
 
 
-def lenet5(rng: np.random.Generator | None = None) -> Network:
-    """Return a new LeNet-5 for 28x28 images and ten classes, of 61,706 parameters.
-
-    The layers of LeCun et al. (1998), with the parts that are usual today: ReLU for tanh, max pooling for trainable
-    subsampling, every filter of the second convolution connected to every map, and softmax at the end.
-
-    References
-    ----------
-    LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document recognition".
-    """
-    rng = np.random.default_rng() if rng is None else rng
-    return Network(
-        [
-            Convolutional(1, 6, 5, padding="same", rng=rng),
-            ReLU(),
-            MaxPooling(2),
-            Convolutional(6, 16, 5, rng=rng),
-            ReLU(),
-            MaxPooling(2),
-            Flatten(),
-            Dense(400, 120, rng=rng),
-            ReLU(),
-            Dense(120, 84, rng=rng),
-            ReLU(),
-            Dense(84, 10, rng=rng),
-            Softmax(),
-        ],
-        input_shape=(1, 28, 28),
-    )
-
-
 def _batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield the numbers from 0 to count - 1 in a random order, batch by batch."""
     order = rng.permutation(count)

@@ -1,0 +1,68 @@
+# `make book` and `make test` are all that a newcomer needs; `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+UNIT_TESTS := $(BIN)/pytest tests --ignore=tests/test_book.py --numprocesses=2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book test test-offline fast lab notebooks lint lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+book: .venv/cnnlib ## Build the book: _build/html/index.html (SOLUTIONS=0: without the solutions)
+	@# All pages anew, so that none is left over and every warning shows each time. Only the notebooks' outputs are kept.
+	@rm -rf _build/html
+	$(BIN)/jupyter-book build . --all -W -n --keep-going -q
+	@echo "The book is in _build/html/index.html"
+
+test: lint fast stored-outputs book-test ## Check everything: style, library, stored outputs, the built book
+
+test-offline: ## The same without MNIST and without a network, on the digits that come with the book
+	env -u CNNLIB_DATA CNNLIB_OFFLINE=1 CNNLIB_CACHE="$$(mktemp -d)" $(MAKE) fast book-test
+
+.PHONY: book-test stored-outputs
+book-test: book
+	$(BIN)/pytest tests/test_book.py --numprocesses=2 --dist=worksteal
+
+fast: .venv/cnnlib ## Run the unit tests only
+	$(UNIT_TESTS)
+
+stored-outputs: export TQDM_DISABLE = 1
+stored-outputs: export MPLBACKEND = module://matplotlib_inline.backend_inline
+stored-outputs: export OPENBLAS_NUM_THREADS = 1
+stored-outputs: .venv/cnnlib
+	$(BIN)/pytest --nbval notebooks --nbval-sanitize-with=tests/sanitize.cfg --numprocesses=2 --dist=loadfile
+
+lab: .venv/cnnlib ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+notebooks: .venv/cnnlib ## Execute the notebooks and store their outputs in them (NOTEBOOKS=notebooks/...: only these)
+	$(BIN)/python book/_ext/execution.py $(NOTEBOOKS)
+
+lint: .venv/cnnlib ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lock: ## Find the newest versions that pyproject.toml allows and pin them in requirements.txt (needs uv)
+	uv pip compile --universal --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \
+	    --no-emit-find-links --python-version 3.11 pyproject.toml --extra book --extra test -o requirements.txt
+
+clean: ## Remove what was built, but not .venv
+	rm -rf _build .hypothesis .pytest_cache .ruff_cache cnnlib.egg-info build
+
+# The environment, in two steps: the pinned packages, then cnnlib itself, from this folder and without a download.
+
+.venv/requirements: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	    f"The book needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "The venv module of $(PYTHON) does not work, see above." >&2; exit 1; }
+	@echo "Installing the packages of requirements.txt into .venv, which takes a minute or two."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+.venv/cnnlib: .venv/requirements pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,46 @@
+"""Build the book without its solutions where the environment variable SOLUTIONS is 0, for use in a class.
+
+sphinx-exercise has an option for this, but it leaves the code cells of a solution standing.
+"""
+
+import os
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx_exercise.nodes import solution_node
+
+
+def shown() -> bool:
+    value = os.environ.get("SOLUTIONS", "1")
+    if value not in ("0", "1"):
+        raise ValueError(f"the environment variable SOLUTIONS must be 0 or 1, got {value!r}")
+    return value == "1"
+
+
+def remove_solutions(app: Sphinx, doctree: nodes.document) -> None:
+    if not shown():
+        for solution in list(doctree.findall(solution_node)):
+            solution.parent.remove(solution)
+
+
+def unwrap_contents(app: Sphinx, doctree: nodes.document) -> None:
+    """sphinx-exercise makes sections that all have the same id; an id must be unique in its page."""
+    for section in list(doctree.findall(nodes.section)):
+        if section["ids"] in (["exercise-content"], ["solution-content"]):
+            section["ids"] = []  # else replace_self() would hand it on
+            section.replace_self(section.children)
+
+
+def keep_sources_back(app: Sphinx, config) -> None:
+    """The notebooks that a page offers for download contain the solutions as well."""
+    if not shown():
+        config.html_copy_source = False
+        config.html_theme_options["use_download_button"] = False
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", keep_sources_back)
+    # Before Sphinx collects labels, headings and images.
+    app.connect("doctree-read", remove_solutions, priority=100)
+    app.connect("doctree-read", unwrap_contents, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,203 @@
+"""The command line: get the data, train a network, read digits, look into a model file."""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+
+import cnnlib
+from cnnlib.augmentation import Distortion
+from cnnlib.data import DataError, DataNotFoundError, Dataset
+from cnnlib.models import ARCHITECTURES
+from cnnlib.optimizers import SCHEDULES
+
+LOADERS = {"mnist": cnnlib.load_mnist, "fashion-mnist": cnnlib.load_fashion_mnist, "digits": cnnlib.load_digits}
+data_option = click.option(
+    "--data",
+    "name",
+    type=click.Choice(list(LOADERS)),
+    default="mnist",
+    show_default=True,
+    help="The data set; `digits` is the small one that comes with the package.",
+)
+new_file = click.Path(dir_okay=False, path_type=Path)
+old_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def load(name: str) -> Dataset:
+    """Return a data set, or stop with a message that says what to do."""
+    try:
+        return LOADERS[name]()
+    except (DataError, DataNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def load_model(path: Path | None) -> cnnlib.Network:
+    """Return the network of a file, or the one that comes with the package; stop with a message if it is none."""
+    try:
+        return cnnlib.Network.load(path) if path else cnnlib.load_pretrained()
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Train convolutional networks, written from scratch in NumPy, and let them read digits."""
+
+
+@main.command()
+@data_option
+def data(name: str) -> None:
+    """Fetch a data set, check it to the last bit, and prepare it. Done once; again does no harm."""
+    found = load(name)
+    click.echo(f"{found.name}: {len(found.train_images):,} training images and {len(found.test_images):,} test images")
+    for part, labels in (("training", found.train_labels), ("test", found.test_labels)):
+        counts = np.bincount(labels, minlength=len(found.classes))
+        click.echo(f"  {part}: " + ", ".join(f"{label} {n:,}" for label, n in zip(found.classes, counts, strict=True)))
+
+
+@main.command()
+@data_option
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="lenet5", show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True, help="Learning rate.")
+@click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
+@click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
+@click.option("--augment/--no-augment", default=False, show_default=True, help="Distort the training images at random.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--output", type=new_file, help="Where the model goes.  [default: models/ARCHITECTURE.npz]")
+@click.option(
+    "--checkpoints",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("checkpoints"),
+    show_default=True,
+    help="The folder for the state after each epoch.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped, given the same options.")
+def train(
+    name: str,
+    architecture: str,
+    epochs: int,
+    batch_size: int,
+    rate: float,
+    weight_decay: float,
+    schedule: str,
+    augment: bool,
+    seed: int,
+    output: Path | None,
+    checkpoints: Path,
+    resume: bool,
+) -> None:
+    """Train a network, and store it.
+
+    The last twelfth of the training images is set aside to validate on; the test images are not looked at.
+    Stopped by Ctrl-C or a power cut, a run goes on after its last whole epoch with --resume.
+    """
+    images = load(name)
+    output = output or Path("models") / f"{architecture}.npz"
+    checkpoint = checkpoints / f"{architecture}-{name}-{seed}.npz"
+    network = ARCHITECTURES[architecture](np.random.default_rng(seed))
+    cut = len(images.train_images) * 11 // 12
+    parts = (images.train_images, images.train_labels)
+    click.echo(f"{network.parameter_count:,} parameters, {cut:,} training images, {epochs} epochs")
+    try:
+        history = network.train(
+            *(part[:cut] for part in parts),
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=cnnlib.SGD(rate, momentum=0.9, weight_decay=weight_decay),
+            schedule=SCHEDULES[schedule],
+            augment=Distortion() if augment else None,
+            validation=tuple(part[cut:] for part in parts),
+            seed=seed,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+    except KeyboardInterrupt:
+        again = " ".join(word for word in sys.argv[1:] if word != "--resume")
+        click.echo(f"\nStopped. To go on: python -m cnnlib {again} --resume", err=True)
+        sys.exit(130)
+    except FileExistsError as error:
+        raise click.ClickException(
+            f"{checkpoint} holds a run that was stopped: go on with it by --resume, or delete the file"
+        ) from error
+    except (FloatingPointError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    share = history["validation_accuracy"][-1]
+    recipe = {
+        "data": images.name,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "rate": rate,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "augmentation": repr(Distortion()) if augment else "none",
+        "seed": seed,
+        "validation_accuracy": share,
+    }
+    network.save(output, **recipe)
+    checkpoint.unlink()
+    click.echo(f"Validation accuracy {share:.2%}. The model is in {output}.")
+
+
+@main.command()
+@click.argument("images", nargs=-1, type=old_file)
+@click.option("--model", type=old_file, help="A model file.  [default: the model that comes with the package]")
+@click.option("--figure", type=new_file, default=Path("models/predictions.png"), show_default=True)
+@data_option
+def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: str) -> None:
+    """Read digits: those in IMAGES (PNG or JPEG, one digit each), or else the test images of a data set.
+
+    For a data set, print the accuracy, and draw forty examples, twenty of them wrong, to --figure.
+    """
+    network = load_model(model)
+    if images:
+        failed = False
+        for path in images:
+            try:
+                p = network.predict(cnnlib.read_digit(path)[np.newaxis])[0]
+            except (OSError, ValueError) as error:
+                click.echo(f"{path}: {error}", err=True)
+                failed = True
+                continue
+            click.echo(f"{path}: {p.argmax()} ({p.max():.1%})")
+        sys.exit(1 if failed else 0)
+
+    found = load(name)
+    p = network.predict(found.test_images)
+    guesses = p.argmax(axis=1)
+    right = guesses == found.test_labels
+    click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are read rightly")
+    for label, title in enumerate(found.classes):
+        click.echo(f"  {title}: {right[found.test_labels == label].mean():.1%}")
+
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    from cnnlib.plots import show_predictions
+    from cnnlib.storage import whole_file
+
+    plt.style.use("cnnlib.book")
+    some = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
+    show_predictions(found.test_images[some], p[some], found.test_labels[some])
+    with whole_file(figure) as file:
+        plt.savefig(file, format="png")
+    click.echo(f"Examples are in {figure}.")
+
+
+@main.command()
+@click.argument("model", required=False, type=old_file)
+def info(model: Path | None) -> None:
+    """Describe a model file: its layers, its size, and how it was trained. Without MODEL, the one of the package."""
+    network = load_model(model)
+    click.echo(network.summary())
+    for name, value in network.notes.items():
+        click.echo(f"{name.replace('_', ' ')}: {f'{value:.2%}' if 'accuracy' in name else value}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m cnnlib")

@@ -1,0 +1,41 @@
+"""Checks of the reader's own answers, one module a chapter.
+
+A check prints one line if the answer is right, and raises `NotYet`, which says what is wrong with it, if it is not.
+Importing one tells nothing of the solution; reading its source tells a little.
+"""
+
+import numpy as np
+
+
+class NotYet(AssertionError):
+    """An answer that is not right yet; in a notebook it shows as its message alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not yet: {self}"]
+
+
+def right(message: str = "") -> None:
+    """Tell the reader that the answer is right."""
+    print(f"Right. {message}".rstrip())
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `NotYet` with that message unless the condition holds."""
+    if not condition:
+        raise NotYet(message)
+
+
+def require_number(answer, expected: float, hint: str, tolerance: float = 1e-6) -> None:
+    """Raise `NotYet` unless the answer is the expected number, within a relative tolerance."""
+    require(isinstance(answer, (int, float, np.number)), f"expected a number, got {type(answer).__name__}")
+    require(abs(answer - expected) <= tolerance * max(1, abs(expected)), f"{answer:g} is not it. {hint}")
+
+
+def require_array(answer, expected: np.ndarray, hint: str, tolerance: float = 1e-6) -> None:
+    """Raise `NotYet` unless the answer is an array of the expected shape and values."""
+    require(isinstance(answer, np.ndarray), f"expected an ndarray, got {type(answer).__name__}")
+    require(answer.shape == expected.shape, f"the shape is {answer.shape}, expected {expected.shape}. {hint}")
+    close = np.isclose(answer, expected, rtol=tolerance, atol=tolerance)
+    if not close.all():
+        index = tuple(int(i) for i in np.argwhere(~close)[0])
+        raise NotYet(f"the entry at {index} is {answer[index]:.6g}, expected {expected[index]:.6g}. {hint}")

@@ -1,0 +1,13 @@
+"""What every test needs: the same conditions on every machine."""
+
+import os
+
+# Before NumPy and Matplotlib are imported.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # pytest-xdist already keeps the cores busy
+os.environ["MPLBACKEND"] = "agg"
+os.environ["TQDM_DISABLE"] = "1"
+
+import hypothesis
+
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("repeatable")

@@ -1,0 +1,113 @@
+"""The checks of chapter 2 accept right answers, and say what is wrong with typical wrong ones."""
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.exercises import NotYet
+from cnnlib.exercises import chain_rule as check
+
+EPSILON = np.finfo(float).eps
+
+
+def numerical_gradient(f, x, *, both_sides=True, copy=True, put_back=True, dtype=float):
+    x = np.array(x, dtype=dtype) if copy else x
+    gradient = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        before = x[index]
+        x[index] = before + 1e-5
+        plus = f(x)
+        x[index] = before - 1e-5 if both_sides else before
+        minus = f(x)
+        if put_back:
+            x[index] = before
+        gradient[index] = (plus - minus) / (2e-5 if both_sides else 1e-5)
+    return gradient
+
+
+def elementwise(slope):
+    class SiLU(cnnlib.Layer):
+        def forward(self, x):
+            self.x, self.s = x, 1 / (1 + np.exp(-x))
+            return self.x * self.s
+
+        def backward(self, dy):
+            return slope(self.x, self.s, dy)
+
+    return SiLU
+
+
+def by_rows(dx):
+    class Normalize(cnnlib.Layer):
+        def forward(self, x):
+            self.r = np.sqrt(np.sum(x**2, axis=1, keepdims=True))
+            self.y = x / self.r
+            return self.y
+
+        def backward(self, dy):
+            return dx(self.y, self.r, dy)
+
+    return Normalize
+
+
+def silu_dx(x, s, dy):
+    return dy * (s + x * s * (1 - s))
+
+
+def normalize_dx(y, r, dy):
+    return (dy - y * np.sum(dy * y, axis=1, keepdims=True)) / r
+
+
+RIGHT = [
+    (check.graph, (-12, -3, 3)),
+    (check.batch_size, (32,)),
+    (check.best_step, (2 * np.sqrt(EPSILON),)),
+    (check.central, (numerical_gradient,)),
+    (check.silu, (elementwise(silu_dx),)),
+    (check.normalize, (by_rows(normalize_dx),)),
+    (check.complex_step, (lambda f, x: f(x + 1e-100j).imag / 1e-100,)),
+]
+
+WRONG = [
+    (check.graph, (-3, -3, 3), "two paths|on two"),
+    (check.graph, (-12, 3, -3), "the other factor"),
+    (check.graph, (-12, -3, 1), "dL/dv is u"),
+    (check.batch_size, (31,), "1 - 1 / N"),
+    (check.batch_size, ("32",), "expected a number"),
+    (check.best_step, ((3 * EPSILON) ** (1 / 3),), "central differences"),
+    (check.best_step, (np.sqrt(2 * EPSILON),), "factor 2"),
+    (check.best_step, (4 * EPSILON,), "a root"),
+    (check.best_step, (1e-5,), "has slope 0"),
+    (check.central, (lambda f, x: numerical_gradient(f, x, both_sides=False),), "forward difference"),
+    (check.central, (lambda f, x: numerical_gradient(f, x, put_back=False),), "not put back"),
+    (check.central, (lambda f, x: numerical_gradient(f, x, copy=False, put_back=False),), "put each entry back"),
+    (check.central, (lambda f, x: numerical_gradient(f, x, dtype=None),), "integers"),
+    (check.central, (lambda f, x: f(x[0]),), "expected that of x"),
+    (check.silu, (elementwise(lambda x, s, dy: dy * s),), "two paths"),
+    (check.silu, (elementwise(lambda x, s, dy: dy * x * s * (1 - s)),), "two paths"),
+    (check.silu, (elementwise(lambda x, s, dy: s + x * s * (1 - s)),), "upstream"),
+    (check.silu, (elementwise(lambda x, s, dy: 2 * silu_dx(x, s, dy)),), "central differences say"),
+    (check.silu, (elementwise(lambda x, s, dy: None),), "return dx"),
+    (check.silu, (cnnlib.ReLU,), "forward"),
+    (check.silu, (cnnlib.ReLU(),), "expected a subclass"),
+    (check.normalize, (by_rows(lambda y, r, dy: dy / r),), "r depends"),
+    (check.normalize, (by_rows(lambda y, r, dy: (dy - y * dy * y) / r),), "a sum along the row"),
+    (check.normalize, (by_rows(lambda y, r, dy: (dy - y * np.sum(dy * y)) / r),), "not over the batch"),
+    (check.normalize, (by_rows(lambda y, r, dy: normalize_dx(y, r, dy)[0]),), "shape"),
+    (check.complex_step, (lambda f, x: f(x + 1e-3j).imag / 1e-3,), "as small as"),
+    (check.complex_step, (lambda f, x: f(x + 1e-100j) / 1e-100,), "imaginary part"),
+    (check.complex_step, (lambda f, x: (f(x + 1e-5) - f(x - 1e-5)) / 2e-5,), "Nothing is subtracted"),
+    (check.complex_step, (lambda f, x: f(x + 1e-100j).imag,), "over h"),
+]
+
+
+@pytest.mark.parametrize(("function", "answer"), RIGHT, ids=lambda value: getattr(value, "__name__", None))
+def test_right_answer_is_accepted(function, answer, capsys):
+    function(*answer)
+    assert capsys.readouterr().out.startswith("Right.")
+
+
+@pytest.mark.parametrize(("function", "answer", "message"), WRONG)
+def test_wrong_answer_is_explained(function, answer, message):
+    with pytest.raises(NotYet, match=message):
+        function(*answer)
