@@ -5,9 +5,11 @@ BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 UNIT_TESTS := $(BIN)/pytest tests --ignore=tests/test_book.py --numprocesses=2
 
+RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test test-offline fast lab notebooks lint lock clean
+.PHONY: help book test test-offline fast kill-test model measure-model install lab notebooks lint lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -35,6 +37,17 @@ stored-outputs: export MPLBACKEND = module://matplotlib_inline.backend_inline
 stored-outputs: export OPENBLAS_NUM_THREADS = 1
 stored-outputs: .venv/cnnlib
 	$(BIN)/pytest --nbval notebooks --nbval-sanitize-with=tests/sanitize.cfg --numprocesses=2 --dist=loadfile
+
+kill-test: .venv/cnnlib ## Kill a training run a hundred times, at random moments, and compare what comes of it
+	CNNLIB_KILLS=100 $(BIN)/pytest tests/test_checkpoint.py -k killed
+
+model: .venv/cnnlib ## Train the network that comes with the package, as its model card says (needs MNIST)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m cnnlib train $(RECIPE) --output cnnlib/resources/lenet5.npz
+
+measure-model: .venv/cnnlib ## Print how well that network reads MNIST's test images, and pen strokes where CNNLIB_DATA has them
+	$(BIN)/python scripts/measure_model.py
+
+install: .venv/cnnlib ## Install everything into .venv
 
 lab: .venv/cnnlib ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

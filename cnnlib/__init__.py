@@ -2,7 +2,7 @@
 
 from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.convolution import Convolutional, col2im, im2col
-from cnnlib.data import load_digits, load_fashion_mnist, load_mnist
+from cnnlib.data import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
 from cnnlib.dense import Dense
 from cnnlib.gradients import GradientError, gradient_check
 from cnnlib.images import rasterize, read_digit, to_mnist_frame
@@ -18,6 +18,8 @@ __all__ = [
     "Adam",
     "CategoricalCrossEntropy",
     "Convolutional",
+    "DataError",
+    "DataNotFoundError",
     "Dense",
     "Flatten",
     "GradientError",

@@ -50,11 +50,11 @@ class Distortion:
     analysis".
     """
 
-    rotation: float = 12.0
-    shear: float = 0.2
+    rotation: float = 8.0
+    shear: float = 0.15
     scale: float = 0.15
-    shift: float = 1.5
-    bend: float = 1.0
+    shift: float = 1.0
+    bend: float = 1.2
     pen: float = 0.6
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

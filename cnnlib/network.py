@@ -249,7 +249,8 @@ class Network:
             for step, batch in enumerate(_batches(len(x), batch_size, rng)):
                 factor = schedule((epoch * steps + step) / (epochs * steps))
                 examples = x[batch] if augment is None else augment(x[batch], rng)
-                value, y = network.train_step(examples, t[batch], optimizer, loss, factor)
+                with np.errstate(over="ignore", invalid="ignore"):  # said better below
+                    value, y = network.train_step(examples, t[batch], optimizer, loss, factor)
                 if not np.isfinite(value):
                     bar.close()
                     raise FloatingPointError(

@@ -120,3 +120,64 @@ def show_array(
     axis.set_title(title, loc="center")
     for spine in axis.spines.values():
         spine.set_visible(False)
+
+
+def confusion_matrix(labels: np.ndarray, guesses: np.ndarray, classes: int = 10) -> np.ndarray:
+    """Return how often class i (row) was read as class j (column): an ndarray (classes, classes) of int64.
+
+    Raises
+    ------
+    ValueError
+        If labels and guesses are not class numbers of the same shape (N,).
+    """
+    labels, guesses = np.asarray(labels), np.asarray(guesses)
+    if labels.ndim != 1 or labels.shape != guesses.shape:
+        raise ValueError(f"expected labels and guesses of one shape (N,), got {labels.shape} and {guesses.shape}")
+    for name, values in (("labels", labels), ("guesses", guesses)):
+        if not np.issubdtype(values.dtype, np.integer):
+            raise ValueError(f"expected {name} of whole numbers, got {values.dtype}")
+        if values.size and not 0 <= values.min() <= values.max() < classes:
+            raise ValueError(f"expected {name} from 0 to {classes - 1}, got {values.min()} to {values.max()}")
+    return np.bincount(classes * labels + guesses, minlength=classes**2).reshape(classes, classes)
+
+
+def plot_confusion(matrix: np.ndarray, names: Sequence[str] | None = None) -> None:
+    """Draw a confusion matrix: every count as a number; mistakes the darker, the more; right answers framed."""
+    classes = len(matrix)
+    names = [str(label) for label in range(classes)] if names is None else names
+    mistakes = np.where(np.eye(classes, dtype=bool), 0, matrix)
+    limit = max(mistakes.max(), 1)
+    figure, axis = plt.subplots(figsize=(0.52 * classes + 1, 0.46 * classes + 0.8))
+    axis.imshow(mistakes, cmap="Oranges", vmin=0, vmax=1.5 * limit, aspect="auto")  # never so dark that black fades
+    for (row, column), count in np.ndenumerate(matrix):
+        right = row == column
+        if right:
+            axis.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="#EEEEEE", edgecolor="#333333"))
+        text = f"{count:,}" if count else "·"
+        axis.text(column, row, text, ha="center", va="center", fontsize=10, fontweight="normal" if right else "bold")
+    axis.set_xticks(range(classes), names)
+    axis.set_yticks(range(classes), names)
+    axis.set(xlabel="read as", ylabel="is")
+    axis.tick_params(length=0)
+    axis.grid(False)
+
+
+def plot_reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10, axis=None) -> None:
+    """Draw, for answers grouped by confidence (N,), the share that is right (N,); on the diagonal, both agree.
+
+    The height of a group's bar is the share of right answers, its whisker two standard deviations of such a share; the
+    number above is how many answers the group has.
+    """
+    axis = plt.subplots(figsize=(4.6, 4))[1] if axis is None else axis
+    group = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    for index in np.unique(group):
+        some = np.asarray(right)[group == index]
+        share = some.mean()
+        whisker = 2 * np.sqrt(max(share * (1 - share), 0.25 / len(some)) / len(some))
+        low, high = min(share, whisker), min(1 - share, whisker)
+        middle = (index + 0.5) / bins
+        axis.bar(middle, share, width=0.9 / bins, color="#9ECAE9", edgecolor="#0072B2")
+        axis.errorbar(middle, share, [[low], [high]], color="#333333", capsize=3, linewidth=1)
+        axis.text(middle, min(share + high, 1) + 0.02, f"{len(some):,}", ha="center", va="bottom", fontsize=8)
+    axis.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1)
+    axis.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.1))

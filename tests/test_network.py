@@ -176,7 +176,6 @@ def test_gradients_do_not_depend_on_how_a_batch_is_split():
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_bad_input_is_named(act, error, message):
     with pytest.raises(error, match=message):
         act(small_network(), *small_data())

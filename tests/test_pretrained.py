@@ -1,0 +1,61 @@
+"""The network that comes with the package: its size, and what its model card promises."""
+
+import os
+import re
+import sys
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+import measure_model
+
+CARD = (resources.files("cnnlib") / "resources" / "lenet5.md").read_text("utf-8")
+
+
+def promised(name):
+    """Return the numbers of one row of the card's table: all, then every class, in percent."""
+    row = next(line for line in CARD.splitlines() if line.startswith(f"| {name}"))
+    return [float(number) for number in re.findall(r"\d+\.\d+", row)]
+
+
+def test_size():
+    network = cnnlib.load_pretrained()
+    assert network.parameter_count == 61_706 and network.config["layers"] == cnnlib.lenet5().config["layers"]
+    assert (resources.files("cnnlib") / "resources" / "lenet5.npz").stat().st_size < 300_000
+
+
+def test_it_reads_digits_of_other_people():
+    """They were scanned elsewhere, at 8x8 pixels, so less is asked."""
+    digits = cnnlib.load_digits()
+    images, labels = (np.concatenate(pair) for pair in zip(digits[1:3], digits[3:5], strict=True))
+    assert np.mean(cnnlib.load_pretrained().predict(images).argmax(axis=1) == labels) > 0.95
+
+
+def check(name, images, labels, least):
+    right = measure_model.report(name, images, labels)
+    expected = promised(name)
+    assert right.mean() >= least
+    assert 100 * right.mean() == pytest.approx(expected[0], abs=0.02)  # one or two may tip on another processor
+    assert [100 * right[labels == label].mean() for label in range(10)] == pytest.approx(expected[1:], abs=0.25)
+    return right
+
+
+def test_mnist_is_as_the_card_says():
+    try:
+        mnist = cnnlib.load_mnist()
+    except cnnlib.DataNotFoundError:
+        pytest.skip("MNIST is not here")
+    check("MNIST", mnist.test_images, mnist.test_labels, 0.995)
+
+
+def test_pen_strokes_are_as_the_card_says():
+    if not os.environ.get("CNNLIB_DATA") or not (strokes := measure_model.load_strokes()):
+        pytest.skip("the pen strokes are not here")
+    images, labels, _ = strokes
+    right = check("Pen strokes", images, labels, 0.975)
+    assert min(right[labels == label].mean() for label in range(10)) >= 0.92
