@@ -12,7 +12,13 @@ Margins = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, rig
 
 def pad(x: np.ndarray, margins: Margins) -> np.ndarray:
     """Surround images of shape (N, C, H, W) with zeros."""
-    return np.moveaxis(np.pad(np.moveaxis(x, 0, -1), ((0, 0), *margins, (0, 0))), -1, 0)
+    if margins == ((0, 0), (0, 0)):
+        return x
+    N, C, H, W = x.shape
+    (above, below), (left, right) = margins
+    padded = np.zeros((C, above + H + below, left + W + right, N), x.dtype)
+    padded[:, above : above + H, left : left + W] = np.moveaxis(x, 0, -1)
+    return np.moveaxis(padded, -1, 0)
 
 
 def crop(x: np.ndarray, margins: Margins) -> np.ndarray:

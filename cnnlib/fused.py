@@ -61,11 +61,11 @@ class FusedConvolution(Layer):
             np.maximum(self.largest, slab, out=self.largest)
         self.y = self.largest + self.b[:, np.newaxis]
         np.maximum(self.y, 0, out=self.y)
-        return np.moveaxis(self.y.reshape(F, h, w, -1), -1, 0)
+        return self.y.reshape(F, h, w, -1).transpose(3, 0, 1, 2)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         y = self.kept("y")
-        dy = np.moveaxis(dy, 0, -1).reshape(y.shape) * (y > 0)  # (F, h * w * N)
+        dy = dy.transpose(1, 2, 3, 0).reshape(y.shape) * (y > 0)  # (F, h * w * N)
         self.db = dy.sum(axis=1)
         dslabs = np.empty_like(self.slabs)
         free = np.ones(y.shape, bool)  # windows whose gradient nobody has taken yet

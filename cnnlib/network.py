@@ -1,5 +1,6 @@
 """The network: layers in a row, trained by mini-batch gradient descent."""
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -48,14 +49,7 @@ class Network:
             raise ValueError("a network needs at least one layer")
         self.layers = list(layers)
         self.input_shape = tuple(positive("input_shape", size) for size in input_shape)
-        self.shapes = []  # of one example, after each layer
-        shape = self.input_shape
-        for index, layer in enumerate(self.layers):
-            try:
-                shape = layer.output_shape(shape)
-            except ValueError as error:
-                raise ValueError(f"layer {index} does not fit: {error}") from error
-            self.shapes.append(shape)
+        self.output_shape = self.shapes[-1]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return the output (N, ...) for one batch that `prepare` has brought into shape."""
@@ -80,9 +74,22 @@ class Network:
         return {f"{name}{i}": array for i, layer in enumerate(self.layers) for name, array in layer.gradients().items()}
 
     @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of one example after each layer; ValueError if a layer does not fit the one before it."""
+        shapes, shape = [], self.input_shape
+        for index, layer in enumerate(self.layers):
+            try:
+                shape = layer.output_shape(shape)
+            except ValueError as error:
+                raise ValueError(f"layer {index} does not fit: {error}") from error
+            shapes.append(shape)
+        return shapes
+
+    @property
     def dtype(self) -> np.dtype:
         """The dtype of the parameters, in which everything is computed."""
-        return next((array.dtype for array in self.parameters().values()), np.dtype(np.float32))
+        trainable = (layer for layer in self.layers if layer.params)
+        return next((getattr(layer, layer.params[0]).dtype for layer in trainable), np.dtype(np.float32))
 
     def astype(self, dtype: np.typing.DTypeLike) -> "Network":
         """Convert all parameters, in place; return the network."""
@@ -95,13 +102,15 @@ class Network:
 
         It is what `train`, `predict` and `evaluate` work with. Saving, checking and reading are for the plain layers.
         """
-        return Network(fuse(self.layers), self.input_shape)
+        network = copy.copy(self)
+        network.layers = fuse(self.layers)
+        return network
 
     def prepare(self, x: np.ndarray) -> np.ndarray:
         """Return a batch as `forward` wants it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
         x = np.asarray(x)
         if self.input_shape[0] == 1 and x.ndim == len(self.input_shape):
-            x = np.expand_dims(x, 1)
+            x = x[:, np.newaxis]
         if x.shape[1:] != self.input_shape:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"expected a batch of examples of shape (N, {shape}), got an array of shape {x.shape}")
@@ -334,7 +343,7 @@ class Network:
         """Send any number of examples through `layers`, in batches."""
         positive("batch_size", batch_size)
         x = np.asarray(x)
-        outputs = [np.empty((0, *self.shapes[-1]), self.dtype)]
+        outputs = [np.empty((0, *self.output_shape), self.dtype)]
         if len(x) == 0:
             self.prepare(x)
         for start in range(0, len(x), batch_size):
@@ -353,10 +362,10 @@ class Network:
     def _targets(self, t: np.ndarray, count: int) -> np.ndarray:
         """Return targets (N, M) of the network's dtype, from class numbers (N,) or from targets."""
         t = np.asarray(t)
-        if t.ndim == 1 and len(self.shapes[-1]) == 1 and self.shapes[-1][0] > 1:
-            t = one_hot(t, self.shapes[-1][0], self.dtype)
-        if t.shape != (count, *self.shapes[-1]):
-            shape = ", ".join(map(str, self.shapes[-1]))
+        if t.ndim == 1 and len(self.output_shape) == 1 and self.output_shape[0] > 1:
+            t = one_hot(t, self.output_shape[0], self.dtype)
+        if t.shape != (count, *self.output_shape):
+            shape = ", ".join(map(str, self.output_shape))
             raise ValueError(
                 f"{count} examples need targets of shape ({count}, {shape}), got an array of shape {t.shape}"
             )
