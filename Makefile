@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-UNIT_TESTS := $(BIN)/pytest tests --ignore=tests/test_book.py --numprocesses=2
+BOOK_TESTS := tests/test_book.py tests/test_draw_browser.py
+UNIT_TESTS := $(BIN)/pytest tests $(BOOK_TESTS:%=--ignore=%) --numprocesses=2
 
 RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test test-offline fast kill-test model measure-model install lab notebooks lint lock clean
+.PHONY: help book test test-offline fast kill-test model measure-model bench install lab notebooks lint lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -27,7 +28,7 @@ test-offline: ## The same without MNIST and without a network, on the digits tha
 
 .PHONY: book-test stored-outputs
 book-test: book
-	$(BIN)/pytest tests/test_book.py --numprocesses=2 --dist=worksteal
+	$(BIN)/pytest $(wildcard $(BOOK_TESTS)) --numprocesses=2 --dist=worksteal
 
 fast: .venv/cnnlib ## Run the unit tests only
 	$(UNIT_TESTS)
@@ -46,6 +47,11 @@ model: .venv/cnnlib ## Train the network that comes with the package, as its mod
 
 measure-model: .venv/cnnlib ## Print how well that network reads MNIST's test images, and pen strokes where CNNLIB_DATA has them
 	$(BIN)/python scripts/measure_model.py
+
+bench: .venv/cnnlib ## Measure the speed next to PyTorch, which this installs; leave the machine alone meanwhile
+	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "Installing PyTorch into .venv, which takes some minutes."; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[bench]"; }
+	$(BIN)/python scripts/bench.py
 
 install: .venv/cnnlib ## Install everything into .venv
 

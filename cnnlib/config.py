@@ -9,8 +9,12 @@ class Configured:
     @property
     def config(self) -> dict:
         """The arguments of the constructor: enough to build another one like it."""
-        arguments = inspect.signature(type(self)).parameters
-        return {name: getattr(self, name) for name in arguments if name not in ("rng", "dtype")}
+        return {name: getattr(self, name) for name in self._arguments()}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config.items())})"
+        # An argument that was not stored must not keep an error message from being printed.
+        arguments = ", ".join(f"{name}={getattr(self, name, '?')!r}" for name in self._arguments())
+        return f"{type(self).__name__}({arguments})"
+
+    def _arguments(self) -> list[str]:
+        return [name for name in inspect.signature(type(self)).parameters if name not in ("rng", "dtype")]

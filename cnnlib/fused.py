@@ -9,8 +9,6 @@ larger, faster matrices. Bias and ReLU come after the maximum, and have a quarte
 which of two numbers is larger, the result is the same.
 """
 
-import copy
-
 import numpy as np
 
 from cnnlib.activations import ReLU
@@ -50,18 +48,16 @@ class FusedConvolution(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         x = self.accept(x)
-        F, h, w = self.output_shape(x.shape[1:])
         self.margins = self.convolution.margins_for(*x.shape[2:])
         x = pad(x, self.margins)
         self.padded_shape = x.shape
         self.cols = im2col(x, self.patch_size, self.stride)
-        self.slabs = (self.kernels() @ self.cols).reshape(len(self.corners), F, -1)
-        self.largest = self.slabs[0].copy()
-        for slab in self.slabs[1:]:
-            np.maximum(self.largest, slab, out=self.largest)
+        self.slabs = (self.kernels().T @ self.cols).reshape(len(self.corners), len(self.W), -1)
+        self.largest = self.slabs.max(axis=0)
         self.y = self.largest + self.b[:, np.newaxis]
         np.maximum(self.y, 0, out=self.y)
-        return self.y.reshape(F, h, w, -1).transpose(3, 0, 1, 2)
+        h, w = ((size - self.patch_size) // self.stride + 1 for size in x.shape[2:])
+        return self.y.reshape(len(self.W), h, w, len(x)).transpose(3, 0, 1, 2)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         y = self.kept("y")
@@ -75,26 +71,34 @@ class FusedConvolution(Layer):
             free ^= taken
             np.multiply(dy, taken, out=dslab)
         dslabs = dslabs.reshape(-1, y.shape[1])
-        dkernels = (self.cols @ dslabs.T).T.reshape(len(self.corners), *self.kernel_shape())
-        self.dW = sum(dkernel[..., i, j] for dkernel, (i, j) in zip(dkernels, self.corners, strict=True))
+        dkernels = (self.cols @ dslabs.T).reshape(self.kernels_shape())
+        dW = sum(dkernels[:, i, j, corner] for corner, (i, j) in enumerate(self.corners))  # (C, K, K, F)
+        self.dW = np.ascontiguousarray(dW.transpose(3, 0, 1, 2))
         if not self.needs_dx:
             return None
-        dcols = self.kernels().T @ dslabs
+        dcols = self.kernels() @ dslabs
         return crop(col2im(dcols, self.padded_shape, self.patch_size, self.stride), self.margins)
 
-    def kernel_shape(self) -> tuple[int, int, int, int]:
-        """The shape of the enlarged kernels for one corner: (F, C, patch size, patch size)."""
-        return (*self.W.shape[:2], self.patch_size, self.patch_size)
+    def kernels_shape(self) -> tuple[int, ...]:
+        """The shape of the enlarged kernels: (C, patch size, patch size, corners, F)."""
+        return self.W.shape[1], self.patch_size, self.patch_size, len(self.corners), self.W.shape[0]
 
     def kernels(self) -> np.ndarray:
-        """Return the kernels, once for each corner of the patch, zeros around them: (corners * F, C * patch size^2)."""
-        kernels = np.zeros((len(self.corners), *self.kernel_shape()), self.W.dtype)
-        for kernel, (i, j) in zip(kernels, self.corners, strict=True):
-            kernel[..., i, j] = self.W
-        return kernels.reshape(len(self.corners) * len(self.W), -1)
+        """Return the kernels, once for each corner of the patch, zeros around them: (C * patch size^2, corners * F)."""
+        kernels = np.zeros(self.kernels_shape(), self.W.dtype)
+        for corner, (i, j) in enumerate(self.corners):
+            kernels[:, i, j, corner] = self.W.transpose(1, 2, 3, 0)
+        return kernels.reshape(len(self.cols), -1)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.pooling.output_shape(self.convolution.output_shape(input_shape))
+
+
+def shallow_copy(layer: Layer) -> Layer:
+    """Return what `copy.copy` would return, five times as fast, which a prediction for a single image notices."""
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__)
+    return twin
 
 
 def fuse(layers: list[Layer]) -> list[Layer]:
@@ -113,5 +117,5 @@ def fuse(layers: list[Layer]) -> list[Layer]:
                 fused.append(layer)
                 del rest[:3]
                 continue
-        fused.append(copy.copy(rest.pop(0)))
+        fused.append(shallow_copy(rest.pop(0)))
     return fused

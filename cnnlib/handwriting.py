@@ -5,7 +5,11 @@ of them, moves its points a little, joins them by a smooth curve, and puts it so
 slant. They are tidier than people write, so they show what goes wrong, and not how often it does.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+
+from cnnlib.images import BOX, FIELD, PEN, draw_segments, rasterize
 
 CANVAS = 280  # width and height of the canvas, in its pixels
 STEPS = 8  # points of the smooth curve for each point of the path
@@ -136,3 +140,38 @@ def _curve(points: np.ndarray) -> np.ndarray:
                 b + (c - a) / 2 * t + (2 * a - 5 * b + 4 * c - d) / 2 * t**2 + (3 * b - a - 3 * c + d) / 2 * t**3
             )
     return np.concatenate([*pieces, points[-1:]])
+
+
+# What demos do with a drawing, and what becomes of it.
+
+
+def middle_of_box(strokes: list[np.ndarray], size: float = BOX, keep_aspect: bool = True) -> np.ndarray:
+    """Draw strokes with the longer side of their box `size` pixels long, and the box in the middle of the field."""
+    points = np.concatenate(strokes)
+    low, extent = points.min(axis=0), np.ptp(points, axis=0)
+    scale = (size - PEN) / np.maximum(extent.max() if keep_aspect else extent, 1e-9)
+    return _draw_at([(stroke - low - extent / 2) * scale + (FIELD - 1) / 2 for stroke in strokes])
+
+
+def shrink_canvas(strokes: list[np.ndarray]) -> np.ndarray:
+    """Draw strokes as small as they are when the whole canvas is made 28 x 28: wherever they are, of whatever size."""
+    return _draw_at([np.asarray(stroke) * (FIELD / CANVAS) - 0.5 for stroke in strokes])
+
+
+def _draw_at(strokes: list[np.ndarray]) -> np.ndarray:
+    start = np.concatenate([stroke[:-1] if len(stroke) > 1 else stroke for stroke in strokes])
+    end = np.concatenate([stroke[1:] if len(stroke) > 1 else stroke for stroke in strokes])
+    return draw_segments(start, end, PEN).astype(np.float32)
+
+
+# From strokes on the canvas to an image (28, 28): MNIST's way first, then each with one step left out or wrong.
+PREPARATIONS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
+    "as MNIST does it": rasterize,
+    "box in the middle, not the mass": middle_of_box,
+    "filling all 28 pixels, not 20": lambda strokes: middle_of_box(strokes, FIELD),
+    "stretched to a square": lambda strokes: middle_of_box(strokes, keep_aspect=False),
+    "the canvas made small, as it is": shrink_canvas,
+    "a pen of 1 pixel": lambda strokes: rasterize(strokes, 1),
+    "a pen of 5 pixels": lambda strokes: rasterize(strokes, 5),
+    "dark on bright": lambda strokes: 1 - rasterize(strokes),
+}

@@ -73,4 +73,5 @@ def batch_last(x: np.ndarray) -> np.ndarray:
     without gaps, whatever the size of the image. Every layer is right for any order, and fast for this one. (PyTorch
     calls such a thing a memory format; its `channels_last` is another.)
     """
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0)
+    last = np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
+    return last.transpose(-1, *range(x.ndim - 1))

@@ -22,7 +22,7 @@ class Loss(Configured):
 
 
 class MeanSquaredError(Loss):
-    """``L = 1/(N D) * sum over n, d of (y - t)^2``, for predictions and targets of shape ``(N, D)``."""
+    """``L = 1/(N M) * sum over n, m of (y - t)^2``, for predictions and targets of shape ``(N, M)``."""
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
         check_targets(y, t)

@@ -120,7 +120,7 @@ class Network:
 
     def predict(self, x: np.ndarray, batch_size: int = 250) -> np.ndarray:
         """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M)."""
-        return self._run(self.fused().layers, x, batch_size)
+        return self._run(fuse(self.layers), x, batch_size)
 
     def evaluate(self, x: np.ndarray, t: np.ndarray, loss: Loss | None = None) -> tuple[float, float]:
         """Return the mean loss and the accuracy on examples `x` with targets `t` (see `train`)."""
@@ -167,6 +167,9 @@ class Network:
         progress: bool = True,
     ) -> dict[str, list[float]]:
         """Train by mini-batch gradient descent, and return the history.
+
+        The steps are taken by `fused` copies of the layers, which share the parameters and keep all else to themselves:
+        a layer's own ``dW`` is not set by training.
 
         Parameters
         ----------
@@ -310,7 +313,16 @@ class Network:
         return {"input_shape": list(self.input_shape), "dtype": self.dtype.name, "layers": layers}
 
     def save(self, path: str | os.PathLike, **notes) -> None:
-        """Write the network to one ``.npz`` file, whole or not at all; `notes` (JSON) are kept beside it."""
+        """Write the network to one ``.npz`` file, whole or not at all; `notes` (JSON) are kept beside it.
+
+        Raises
+        ------
+        TypeError
+            If a layer is of a class that `load` would not build, such as one of your own.
+        """
+        for index, layer in enumerate(self.layers):
+            if LAYERS.get(type(layer).__name__) is not type(layer):
+                raise TypeError(f"layer {index} is a {type(layer).__name__}: only {', '.join(LAYERS)} can be saved")
         save_arrays(path, self.parameters(), {"format": "cnnlib network 1", "network": self.config, "notes": notes})
 
     @classmethod

@@ -60,7 +60,7 @@ class SGD(Optimizer):
     momentum : float
         How much of the last move is kept; 0 for plain gradient descent.
     weight_decay : float
-        λ: adds ``λ * parameter`` to the gradient of a weight.
+        α: adds ``α * parameter`` to the gradient of a weight.
     """
 
     state_names = ("velocity",)

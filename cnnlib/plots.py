@@ -17,7 +17,8 @@ def show_images(
 ) -> None:
     """Show grey images (N, H, W) in rows, dark ink on light paper, each with a title if there are titles."""
     rows = -(-len(images) // columns)
-    height = 0.72 if titles is None else 0.98
+    lines = 0 if titles is None else 1 + max(title.count("\n") for title in titles)
+    height = 0.72 + 0.2 * lines
     figure, axes = plt.subplots(rows, columns, figsize=(0.72 * columns, height * rows), squeeze=False)
     for index, axis in enumerate(axes.flat):
         axis.axis("off")
@@ -36,11 +37,11 @@ def show_predictions(images: np.ndarray, p: np.ndarray, labels: np.ndarray, colu
     p : ndarray of shape (N, M)
         The predicted probabilities.
     labels : ndarray of shape (N,)
-        The true classes; named below a wrong prediction.
+        The true classes; named beside a wrong prediction.
     """
     guesses = p.argmax(axis=1)
     titles = [
-        f"✓ {guess} ({share:.0%})" if guess == label else f"✗ {guess} ({share:.0%})\nit is a {label}"
+        f"✓ {guess}\n{share:.0%}" if guess == label else f"✗ {guess}, not {label}\n{share:.0%}"
         for guess, share, label in zip(guesses, p.max(axis=1), labels, strict=True)
     ]
     show_images(images, titles, columns, [RIGHT if right else WRONG for right in guesses == labels])
@@ -163,21 +164,33 @@ def plot_confusion(matrix: np.ndarray, names: Sequence[str] | None = None) -> No
 
 
 def plot_reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10, axis=None) -> None:
-    """Draw, for answers grouped by confidence (N,), the share that is right (N,); on the diagonal, both agree.
+    """Draw the share of right answers (N,) against their mean confidence (N,), for answers grouped by confidence.
 
-    The height of a group's bar is the share of right answers, its whisker two standard deviations of such a share; the
-    number above is how many answers the group has.
+    The grey whisker is where that share lies in 95 of 100 cases if the confidence can be trusted: two standard
+    deviations around the diagonal. The number beside a point is how many answers it stands for; a point outside of its
+    whisker is an open square.
     """
-    axis = plt.subplots(figsize=(4.6, 4))[1] if axis is None else axis
-    group = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
+    axis = plt.subplots(figsize=(4.4, 4))[1] if axis is None else axis
+    confidence, right = np.asarray(confidence, float), np.asarray(right, float)
+    group = np.minimum((confidence * bins).astype(int), bins - 1)
+    axis.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, zorder=1)
     for index in np.unique(group):
-        some = np.asarray(right)[group == index]
-        share = some.mean()
-        whisker = 2 * np.sqrt(max(share * (1 - share), 0.25 / len(some)) / len(some))
-        low, high = min(share, whisker), min(1 - share, whisker)
-        middle = (index + 0.5) / bins
-        axis.bar(middle, share, width=0.9 / bins, color="#9ECAE9", edgecolor="#0072B2")
-        axis.errorbar(middle, share, [[low], [high]], color="#333333", capsize=3, linewidth=1)
-        axis.text(middle, min(share + high, 1) + 0.02, f"{len(some):,}", ha="center", va="bottom", fontsize=8)
-    axis.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1)
-    axis.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.1))
+        some = group == index
+        count, mean, share = some.sum(), confidence[some].mean(), right[some].mean()
+        whisker = 2 * np.sqrt(mean * (1 - mean) / count)
+        inside = abs(share - mean) <= whisker
+        limits = [[min(whisker, mean)], [min(whisker, 1 - mean)]]
+        axis.errorbar(mean, mean, limits, color="#999999", linewidth=5, alpha=0.6, zorder=2)
+        face = "#0072B2" if inside else "white"
+        axis.plot(mean, share, "o" if inside else "s", color="#0072B2", markerfacecolor=face, markersize=7, zorder=3)
+        left = mean > 0.5
+        axis.annotate(
+            f"{count:,}",
+            (mean, share),
+            xytext=(-7 if left else 7, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=8,
+        )
+    axis.set(xlabel="mean confidence", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03))

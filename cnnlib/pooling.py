@@ -1,5 +1,7 @@
 """Layers without parameters that change an image's shape: max pooling, and flattening."""
 
+import math
+
 import numpy as np
 
 from cnnlib.layer import Layer
@@ -87,4 +89,4 @@ class Flatten(Layer):
         return dy.reshape(self.kept("shape"))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return (int(np.prod(input_shape)),)
+        return (math.prod(input_shape),)

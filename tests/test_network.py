@@ -306,3 +306,21 @@ def test_importing_is_quiet_and_light():
     code = "import sys, cnnlib; print([m for m in ('matplotlib', 'ipywidgets', 'IPython') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]" and result.stderr == ""
+
+
+def test_a_layer_that_could_not_be_loaded_is_not_saved(tmp_path):
+    class Mine(cnnlib.ReLU):
+        pass
+
+    network = cnnlib.Network([cnnlib.Dense(2, 2), Mine()], (2,))
+    with pytest.raises(TypeError, match="layer 1 is a Mine: only Convolutional, Dense"):
+        network.save(tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_that_forgot_its_arguments_can_still_be_named():
+    class Forgetful(cnnlib.ReLU):
+        def __init__(self, slope):
+            self.other = slope
+
+    assert repr(Forgetful(0.1)) == "Forgetful(slope='?')"

@@ -6,6 +6,9 @@ Importing one tells nothing of the solution; reading its source tells a little.
 
 import numpy as np
 
+from cnnlib.gradients import GradientError, gradient_check
+from cnnlib.layer import Layer
+
 
 class NotYet(AssertionError):
     """An answer that is not right yet; in a notebook it shows as its message alone, without a traceback."""
@@ -39,3 +42,22 @@ def require_array(answer, expected: np.ndarray, hint: str, tolerance: float = 1e
     if not close.all():
         index = tuple(int(i) for i in np.argwhere(~close)[0])
         raise NotYet(f"the entry at {index} is {answer[index]:.6g}, expected {expected[index]:.6g}. {hint}")
+
+
+def require_gradients(layer: Layer, x: np.ndarray) -> None:
+    """Raise `NotYet` unless every gradient agrees with central differences, and no argument is changed."""
+    try:
+        _ = layer.config
+    except AttributeError as error:
+        raise NotYet(f"store each argument of the constructor under its own name: {error}") from None
+    before = x.copy()
+    dy = np.ones_like(layer.forward(x))
+    layer.backward(dy)
+    for name in layer.params:
+        require(hasattr(layer, f"d{name}"), f"backward must leave the gradient of {name} in self.d{name}.")
+    require(np.array_equal(x, before), "a pass changed x; write the result into a new array.")
+    require(np.all(dy == 1), "backward changed dy; write the result into a new array.")
+    try:
+        gradient_check(layer, x)
+    except GradientError as error:
+        raise NotYet(str(error)) from None

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from cnnlib.exercises import require, require_array, require_number, right
-from cnnlib.exercises.dense import require_gradients
+from cnnlib.exercises import require, require_array, require_gradients, require_number, right
 from cnnlib.layer import Layer
 
 

@@ -39,13 +39,18 @@ def tanh(gradients: Callable) -> None:
     rng = np.random.default_rng(11)
     x, w, b = rng.standard_normal((7, 3)), rng.standard_normal(3), 0.3
     t = rng.uniform(-1, 1, 7)
-    dw, db = gradients(x, t, w, b)
+    answer = gradients(x, t, w, b)
+    require(isinstance(answer, tuple) and len(answer) == 2, "return dw and db, separated by a comma.")
+    dw, db = answer
 
     def loss(w, b):
         return np.mean((np.tanh(x @ w + b) - t) ** 2)
 
     h = 1e-5
     expected = np.array([(loss(w + h * e, b) - loss(w - h * e, b)) / (2 * h) for e in np.eye(3)])
+    y = np.tanh(x @ w + b)
+    of_sigmoid = x.T @ (2 * (y - t) / 7 * y * (1 - y))
+    require(not np.allclose(dw, of_sigmoid), "y (1 - y) is the slope of the sigmoid; step 2 has to change.")
     require_array(np.asarray(dw), expected, "Is every example's path summed, and 1/N there once?", 1e-7)
     require_number(db, (loss(w, b + h) - loss(w, b - h)) / (2 * h), "db is the sum of dz over the examples.", 1e-7)
     right("Both gradients agree with central differences.")
@@ -56,16 +61,17 @@ def batches(train: Callable) -> None:
     rng = np.random.default_rng(3)
     x = rng.standard_normal((90, 2))
     t = (x @ np.array([2.0, -1.0]) + 0.5 > 0).astype(float)
-    w, b = train(x, t, 16, 300, 1.0, np.random.default_rng(0))
+    answer = train(x, t, 16, 300, 1.0, np.random.default_rng(0))
+    require(isinstance(answer, tuple) and len(answer) == 2, "return w and b, separated by a comma.")
+    w, b = answer
     share = np.mean((np.asarray(x @ w + b) > 0) == (t == 1))
     require(share > 0.95, f"only {share:.0%} of the examples are right after 300 epochs.")
-    # The example that alone decides the bias must be seen, wherever it stands.
-    lonely = np.zeros((33, 1))
-    for place in (0, 16, 32):
-        lonely[:] = 0
+    # The only example that moves the weight must be seen, wherever it stands and wherever the order puts it.
+    for place in range(33):
+        lonely = np.zeros((33, 1))
         lonely[place] = 5
         w, _ = train(lonely, np.ones(33), 16, 1, 1.0, np.random.default_rng(0))
-        require(float(w[0]) != 0, f"example {place} of 33 was never used, in batches of 16.")
+        require(float(w[0]) != 0, f"example {place} of 33 was never used, in batches of 16: the last batch is smaller.")
     again = train(x, t, 16, 3, 1.0, np.random.default_rng(5)), train(x, t, 16, 3, 1.0, np.random.default_rng(6))
     require(not np.allclose(again[0][0], again[1][0], atol=1e-12), "the order of the examples is not random.")
     right(f"{share:.0%} of the examples are right, and every one is used.")

@@ -1,0 +1,126 @@
+"""Measure how well drawings are read, and what teaching brings, on pen strokes of many writers.
+
+    python scripts/measure_drawing.py strokes.json.gz
+
+writes cnnlib/resources/drawing.json, which the chapter "Draw a digit" shows. Strokes are a JSON list, gzipped, of drawings
+
+    {"label": 0..9, "writer": 1.., "extent": pixels, "strokes": [[[x, y], ...], ...]}
+
+with y down, the bounding box beginning at (0, 0), its longer side 1, and `extent` its length on the tablet. Ours are the
+trajectories of the training part of UCI's Pen-Based Recognition of Handwritten Digits (E. Alpaydin and F. Alimoglu, doi
+10.24432/C5MG6K): 7,494 drawings by 30 writers.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import cnnlib
+from cnnlib.handwriting import CANVAS, PREPARATIONS
+from cnnlib.storage import whole_file
+from cnnlib.teaching import Teacher
+
+COUNTS = (0, 5, 10, 20, 50)
+TABLET = 500  # pixels: the size of the box that UCI's writers wrote in
+RESULT = Path(__file__).resolve().parents[1] / "cnnlib" / "resources" / "drawing.json"
+
+
+def fingerprint(network: cnnlib.Network) -> str:
+    """Identify a network by its parameters, so that results and the network that they belong to can be told to fit."""
+    digest = hashlib.sha256()
+    for name, array in network.parameters().items():
+        digest.update(name.encode() + array.astype("<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def share(network: cnnlib.Network, images: np.ndarray, labels: np.ndarray) -> float:
+    """Return the accuracy in percent."""
+    return 100 * float(np.mean(network.predict(images).argmax(axis=1) == labels))
+
+
+def measure_preparations(networks: dict[str, cnnlib.Network], records: list[dict], labels: np.ndarray) -> dict:
+    """Return the accuracy of each network for each way to bring a drawing into the frame."""
+    rng = np.random.default_rng(0)
+    drawings = []
+    for record in records:  # somewhere on the canvas, as large in it as on the tablet
+        size = min(record["extent"] / TABLET, 0.97) * CANVAS
+        strokes = [np.array(stroke) * size for stroke in record["strokes"]]
+        free = CANVAS - np.concatenate(strokes).max(axis=0)
+        corner = free * rng.random(2)
+        drawings.append([stroke + corner for stroke in strokes])
+    result = {name: [] for name in networks}
+    for prepare in PREPARATIONS.values():
+        images = np.stack([prepare(strokes) for strokes in drawings])
+        for name, network in networks.items():
+            result[name].append(share(network, images, labels))
+    return {"preparations": list(PREPARATIONS), **result}
+
+
+def measure_teaching(
+    network: cnnlib.Network, images: np.ndarray, labels: np.ndarray, writers: np.ndarray, test: cnnlib.data.Dataset
+) -> dict:
+    """Teach the network each writer's hand, with more and more drawings, and judge on that writer's other ones.
+
+    A person corrects what is wrong. So misread drawings come first, in random order, then the others.
+    """
+    rng, teacher = np.random.default_rng(0), Teacher(network)
+    right = network.predict(images).argmax(axis=1) == labels
+    table = {"writers": [], "accuracy": [], "mnist": [], "seconds": [], "corrections": list(COUNTS)}
+    for writer in np.unique(writers):
+        mine = rng.permutation(np.flatnonzero(writers == writer))
+        lessons, judged = np.array_split(mine, 2)
+        lessons = np.concatenate([lessons[~right[lessons]], lessons[right[lessons]]])
+        accuracy, mnist = [], []
+        for count in COUNTS:
+            start = time.perf_counter()
+            teacher.teach(images[lessons[:count]], labels[lessons[:count]])
+            table["seconds"].append(time.perf_counter() - start)
+            accuracy.append(share(network, images[judged], labels[judged]))
+            mnist.append(share(network, test.test_images, test.test_labels))
+        table["writers"].append(int(writer))
+        table["accuracy"].append(accuracy)
+        table["mnist"].append(mnist)
+        print(writer, " ".join(f"{value:.1f}" for value in accuracy), " ".join(f"{value:.2f}" for value in mnist))
+    teacher.reset()
+    table["seconds"] = float(np.median([s for s, count in zip(table["seconds"], COUNTS * len(table["writers"])) if count]))
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("strokes", type=Path)
+    with gzip.open(parser.parse_args().strokes) as file:
+        records = json.load(file)
+    labels, writers = (np.array([record[key] for record in records]) for key in ("label", "writer"))
+    images = np.stack([cnnlib.rasterize(record["strokes"]) for record in records])
+    mnist, network = cnnlib.load_mnist(), cnnlib.load_pretrained()
+
+    # A network that never saw a distorted digit, for comparison.
+    plain = cnnlib.lenet5(np.random.default_rng(0))
+    plain.train(mnist.train_images, mnist.train_labels, epochs=3, schedule=cnnlib.one_cycle, seed=0)
+    print(f"without distortions: {share(plain, mnist.test_images, mnist.test_labels):.2f} % of MNIST's test images")
+
+    content = {
+        "network": fingerprint(network),
+        "preparation": measure_preparations({"pretrained": network, "plain": plain}, records, labels),
+        "teaching": measure_teaching(network, images, labels, writers, mnist),
+    }
+    with whole_file(RESULT) as file:
+        file.write(json.dumps(content, indent=1).encode())
+
+    print(json.dumps(content["preparation"], indent=1))
+    accuracy, cost = np.array(content["teaching"]["accuracy"]), np.array(content["teaching"]["mnist"])
+    for index, count in enumerate(COUNTS):
+        print(
+            f"{count:3} corrections: {accuracy[:, index].mean():.2f} % (worst writer {accuracy[:, index].min():.1f} %), "
+            f"MNIST {cost[:, index].mean():.2f} % (worst {cost[:, index].min():.2f} %)"
+        )
+
+
+if __name__ == "__main__":
+    main()
