@@ -60,8 +60,8 @@ def chapter_of(page: str) -> str:
 # Symbols
 
 # Commands that put symbols in their places, and signs that are known from school.
-LAYOUT = "frac dfrac left right big Big bigl bigr Bigl Bigr quad qquad underbrace boxed text displaystyle mathsf"
-SCHOOL = "cdot times dots pm sqrt le leq ge geq ne neq infty pi to log max tanh mid"
+LAYOUT = "frac dfrac tfrac left right big Big bigl bigr Bigl Bigr quad qquad underbrace boxed text displaystyle"
+SCHOOL = "cdot times dots pm sqrt le leq ge geq ne neq infty pi to log max min tanh mid"
 NO_SYMBOLS = {f"\\{name}" for name in (LAYOUT + " " + SCHOOL).split()}
 
 WORDS = re.compile(r"\\(?:text|operatorname|begin|end)\{[^{}]*\}|\\mathrm\{\w\w+\}")
@@ -160,6 +160,8 @@ NO_TERMS = {
     "10": {"one example", "drawn evenly"},
     "12": {"scaled", "placed", "compare", "one step"},
     "14": {"column", "row", "map", "you", "centre", "coordinate", "result", "each layer", "along a direction"},
+    "15": {"stretching", "canvas made small", "dark on bright", "thin pen", "replayed"},
+    "22": {"extrapolated", "repeat", "warm up"},
     "be": {"last layers", "data"},
     "br": {
         "in training",

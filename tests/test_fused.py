@@ -116,3 +116,37 @@ def test_the_first_layer_may_leave_out_dx():
         y = layer.forward(np.ones((2, 1, 8, 8)))
         assert layer.backward(np.ones_like(y)) is None
         assert layer.dW.shape == convolution.W.shape
+
+
+def test_predictions_follow_the_parameters():
+    network = cnnlib.lenet5(np.random.default_rng(7))
+    images = np.random.default_rng(8).integers(0, 256, (2, 28, 28), dtype=np.uint8)
+
+    def expect():
+        np.testing.assert_allclose(network.predict(images), network.forward(network.prepare(images)), rtol=1e-5)
+
+    expect()
+    network.layers[0].W *= 2  # in place, as optimizers do
+    expect()
+    network.layers[3].b = np.ones_like(network.layers[3].b)  # another array
+    expect()
+    network.astype(np.float64)
+    expect()
+    assert network.predict(images).dtype == np.float64
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_memory_order_does_not_matter(stride):
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((3, 2, 8, 9))
+    layer = FusedConvolution(cnnlib.Convolutional(2, 3, 3, stride, rng=rng, dtype=np.float64), cnnlib.MaxPooling(2))
+    y = layer.forward(x)
+    wide = np.zeros((6, 2, 16, 9))
+    wide[::2, :, ::2] = x
+    for same in (cnnlib.batch_last(x), np.asfortranarray(x), wide[::2, :, ::2]):
+        np.testing.assert_allclose(layer.forward(same), y, rtol=1e-12)
+
+
+def test_im2col_refuses_images_smaller_than_the_kernel():
+    with pytest.raises(ValueError, match=r"5x5 does not fit into images of shape \(1, 1, 4, 9\)"):
+        cnnlib.im2col(np.zeros((1, 1, 4, 9)), 5)

@@ -35,7 +35,8 @@ def state(root: Path) -> str:
     """Describe everything that a notebook's outputs depend on, apart from its own code."""
     digest = hashlib.sha256(f"{sys.version} {platform.machine()} {data_in_use()}".encode())
     library = [path for path in (root / "cnnlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    for path in [*sorted(library), root / "requirements.txt"]:
+    results = [root / "tests" / "reference.npz", *sorted((root / "scripts").glob("*.json"))]
+    for path in [*sorted(library), root / "requirements.txt", *(path for path in results if path.exists())]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

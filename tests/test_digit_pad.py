@@ -1,0 +1,239 @@
+"""The notebook's pad, without a browser: its events are called as ipycanvas calls them."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib import digit_pad
+from cnnlib.digit_pad import INTERVAL, DigitPad
+from cnnlib.handwriting import sample_drawings
+
+DRAWINGS, LABELS = sample_drawings()
+
+
+@pytest.fixture
+def pad():
+    return DigitPad()
+
+
+def send(pad, event, x=0.0, y=0.0):
+    """Let an event of the mouse arrive, as the browser sends it."""
+    pad.canvas._handle_frontend_event(pad.canvas, {"event": event, "x": x, "y": y}, [])
+
+
+def press(pad, key, shift=False):
+    content = {"event": "key_down", "key": key, "shift_key": shift, "ctrl_key": False, "meta_key": False}
+    pad.canvas._handle_frontend_event(pad.canvas, content, [])
+
+
+def touch(pad, event, *points):
+    pad.canvas._handle_frontend_event(pad.canvas, {"event": event, "touches": [{"x": x, "y": y} for x, y in points]}, [])
+
+
+def draw(pad, strokes):
+    for (first, *rest) in ([tuple(point) for point in stroke] for stroke in strokes):
+        send(pad, "mouse_down", *first)
+        for point in rest:
+            send(pad, "mouse_move", *point)
+        send(pad, "mouse_up", *(rest or [first])[-1])
+
+
+@pytest.mark.parametrize("number", [0, 8, 18])
+def test_it_reads_what_is_drawn(pad, number):
+    draw(pad, DRAWINGS[number])
+    assert np.array_equal(pad.image, cnnlib.rasterize(DRAWINGS[number]))
+    assert np.array_equal(pad.probabilities, cnnlib.load_pretrained().predict(pad.image[np.newaxis])[0])
+    assert pad.prediction == LABELS[number]
+    assert f'class="answer">{LABELS[number]} ' in pad.result.value
+    assert f"It reads a {LABELS[number]}, 9" in pad.message.value and 'role="alert"' in pad.message.value
+    assert pad.result.value.count("<tr") == 10
+
+
+def test_nothing_is_drawn(pad):
+    assert pad.prediction is None and not pad.image.any() and not pad.probabilities.any()
+    for action in (pad.clear, pad.undo, pad.undo_teaching):
+        action()
+        assert pad.strokes == []
+    send(pad, "mouse_move", 50, 50)
+    send(pad, "mouse_up", 50, 50)
+    assert pad.strokes == []
+
+
+def test_a_dot_is_a_drawing(pad):
+    send(pad, "mouse_down", 50, 50)
+    send(pad, "mouse_up", 50, 50)
+    assert pad.strokes == [[(50, 50)]] and pad.image[14, 14] == 1
+
+
+def test_leaving_the_canvas_lifts_the_pen(pad):
+    send(pad, "mouse_down", 50, 50)
+    send(pad, "mouse_move", 60, 50)
+    send(pad, "mouse_out", 280, 50)
+    send(pad, "mouse_move", 200, 200)  # back, with the button held or not
+    assert pad.strokes == [[(50, 50), (60, 50)]]
+
+
+def test_the_first_finger_draws(pad):
+    touch(pad, "touch_start", (10, 10))
+    touch(pad, "touch_move", (20, 30), (100, 100))
+    touch(pad, "touch_end")
+    touch(pad, "touch_move", (90, 90))
+    assert pad.strokes == [[(10, 10), (20, 30)]]
+
+
+def test_clear_and_undo(pad):
+    draw(pad, [[(10, 10), (50, 50)], [(60, 10), (60, 90)]])
+    press(pad, "z")
+    assert pad.strokes == [[(10, 10), (50, 50)]]
+    draw(pad, [[(60, 10), (60, 90)]])
+    pad.undo_button.click()
+    assert len(pad.strokes) == 1
+    press(pad, "Escape")
+    assert pad.strokes == [] and pad.prediction is None and "The pad is empty" in pad.message.value
+    draw(pad, DRAWINGS[0])
+    pad.clear_button.click()
+    assert pad.strokes == []
+
+
+def test_tab_leaves_the_canvas(pad, monkeypatch):
+    focused = []
+    monkeypatch.setattr(type(pad.clear_button), "focus", lambda self: focused.append(self), raising=False)
+    monkeypatch.setattr(type(pad.steps_toggle), "focus", lambda self: focused.append(self), raising=False)
+    press(pad, "Tab")
+    press(pad, "Tab", shift=True)
+    assert focused == [pad.steps_toggle, pad.example_button]
+
+
+def test_pen_width(pad):
+    pad.draw(DRAWINGS[0])
+    ink = pad.image.sum()
+    pad.pen_slider.value = 4
+    assert pad.image.sum() > 1.3 * ink
+    assert np.array_equal(pad.image, cnnlib.rasterize(DRAWINGS[0], 4))
+
+
+def test_steps_and_feature_maps(pad):
+    assert pad.details.value == ""
+    pad.steps_toggle.value = pad.maps_toggle.value = True
+    pad.draw(DRAWINGS[0])
+    assert "6 feature maps of 28 x 28" in pad.details.value and "16 feature maps of 10 x 10" in pad.details.value
+    assert pad.details.value.count("<figure>") == 5
+    assert pad.details.value.count("alt=") == pad.details.value.count("<img") == 4
+    pad.steps_toggle.value = pad.maps_toggle.value = False
+    assert pad.details.value == ""
+
+
+def test_examples_come_one_after_the_other(pad):
+    seen = set()
+    for _ in range(40):
+        pad.example_button.click()
+        seen.add(str(pad.strokes))
+    assert len(seen) == 40
+    pad.example_button.click()
+    assert str(pad.strokes) in seen
+
+
+@pytest.mark.parametrize("strokes", [[[[1, 2, 3]]], [[[1, np.nan]]], [["a"]]])
+def test_what_is_no_drawing_is_refused(pad, strokes):
+    pad.draw(DRAWINGS[0])
+    before = pad.strokes
+    with pytest.raises(ValueError):
+        pad.draw(strokes)
+    assert pad.strokes == before
+
+
+def test_it_reads_at_most_every_interval_and_loses_no_point(pad, monkeypatch):
+    reads = []
+    rasterize = digit_pad.rasterize
+    monkeypatch.setattr(digit_pad, "rasterize", lambda *arguments: reads.append(1) or rasterize(*arguments))
+    points = [(140 + 100 * np.cos(a), 140 + 100 * np.sin(a)) for a in np.linspace(0, 6, 500)]
+    start = time.monotonic()
+    draw(pad, [points])
+    seconds = time.monotonic() - start
+    assert pad.strokes == [points]
+    assert 2 <= len(reads) <= seconds / INTERVAL + 3
+
+
+def test_a_pen_that_rests_is_read_too(pad):
+    """Points that came within the interval are read when it is over, though the pen is still down."""
+
+    async def rest():
+        draw(pad, [DRAWINGS[0][0][:1]])
+        send(pad, "mouse_down", *DRAWINGS[0][0][0])
+        for point in DRAWINGS[0][0]:
+            send(pad, "mouse_move", *point)
+        await asyncio.sleep(2 * INTERVAL)
+
+    asyncio.run(rest())
+    assert np.array_equal(pad.image, cnnlib.rasterize(pad.strokes))
+
+
+# Teaching
+
+
+def test_teach_and_undo(pad):
+    pad.draw(DRAWINGS[0])
+    before = pad.probabilities.copy()
+    assert pad.undo_teaching_button.disabled
+    pad.teach_buttons[6].click()
+    assert pad.prediction == 6
+    assert [label for _, label in pad.lessons] == [6]
+    assert "now read as a 6" in pad.message.value and "before as a 0" in pad.message.value
+    assert "Of your drawings it reads 1 of 1" in pad.message.value
+    assert "before the first lesson" in pad.message.value
+    pad.teach(5)  # the same drawing again: the last word counts
+    assert [label for _, label in pad.lessons] == [5] and pad.prediction == 5
+    pad.draw(DRAWINGS[12])
+    pad.teach(3)
+    assert len(pad.lessons) == 2
+    pad.undo_teaching_button.click()
+    pad.undo_teaching_button.click()
+    pad.draw(DRAWINGS[0])
+    assert pad.lessons == [] and pad.undo_teaching_button.disabled
+    assert np.array_equal(pad.probabilities, before)
+
+
+def test_teaching_leaves_the_given_network_alone():
+    network = cnnlib.load_pretrained()
+    pad = DigitPad(network)
+    pad.draw(DRAWINGS[0])
+    pad.teach(6)
+    assert network.predict(pad.image[np.newaxis]).argmax() == 0
+
+
+def test_what_cannot_be_taught(pad):
+    with pytest.raises(ValueError, match="draw a digit first"):
+        pad.teach(3)
+    pad.teach_buttons[3].click()
+    assert "draw a digit first" in pad.message.value
+    pad.draw(DRAWINGS[0])
+    for digit in (10, -1, "3", None):
+        with pytest.raises(ValueError, match="from 0 to 9"):
+            pad.teach(digit)
+    assert pad.lessons == []
+
+
+def test_save(pad, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pad.draw(DRAWINGS[0])
+    pad.teach(6)
+    pad.save_button.click()
+    saved = cnnlib.Network.load(tmp_path / "my-model.npz")
+    assert np.array_equal(saved.predict(pad.image[np.newaxis])[0], pad.probabilities)
+    assert saved.notes == {"lessons": 1}
+    pad.path_field.value = "my-model.npz/x.npz"
+    pad.save_button.click()
+    assert "could not be saved" in pad.message.value
+
+
+def test_a_network_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="from \\(1, 28, 28\\)"):
+        DigitPad(cnnlib.Network([cnnlib.Dense(2, 2), cnnlib.Softmax()], (2,)))
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0, "0%"), (0.994, "99%"), (0.99999, "99%"), (1.0, "99%"), (0.126, "13%")])
+def test_nothing_is_certain(p, text):
+    assert digit_pad._percent(p) == text
