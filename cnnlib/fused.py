@@ -88,7 +88,7 @@ class FusedConvolution(Layer):
         kernels = np.zeros(self.kernels_shape(), self.W.dtype)
         for corner, (i, j) in enumerate(self.corners):
             kernels[:, i, j, corner] = self.W.transpose(1, 2, 3, 0)
-        return kernels.reshape(len(self.cols), -1)
+        return kernels.reshape(-1, len(self.corners) * len(self.W))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.pooling.output_shape(self.convolution.output_shape(input_shape))

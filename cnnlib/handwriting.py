@@ -125,7 +125,7 @@ def _draw(path: str, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def _curve(points: np.ndarray) -> np.ndarray:
-    """Return a smooth curve through points (n, 2): cubic pieces whose slope at a point is that of its neighbours' chord.
+    """Return a smooth curve through points (n, 2): cubic pieces, whose slope at a point is its neighbours' chord's.
 
     References
     ----------

@@ -2,13 +2,15 @@
 
     python scripts/measure_drawing.py strokes.json.gz
 
-writes cnnlib/resources/drawing.json, which the chapter "Draw a digit" shows. Strokes are a JSON list, gzipped, of drawings
+writes cnnlib/resources/drawing.json, which the chapter "Draw a digit" shows. Strokes are a gzipped JSON list of
+
+drawings
 
     {"label": 0..9, "writer": 1.., "extent": pixels, "strokes": [[[x, y], ...], ...]}
 
-with y down, the bounding box beginning at (0, 0), its longer side 1, and `extent` its length on the tablet. Ours are the
-trajectories of the training part of UCI's Pen-Based Recognition of Handwritten Digits (E. Alpaydin and F. Alimoglu, doi
-10.24432/C5MG6K): 7,494 drawings by 30 writers.
+with y down, the bounding box beginning at (0, 0), its longer side 1, and `extent` its length on the tablet. Ours are
+the trajectories of the training part of UCI's Pen-Based Recognition of Handwritten Digits (E. Alpaydin and F. Alimoglu,
+doi 10.24432/C5MG6K): 7,494 drawings by 30 writers.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from cnnlib.storage import whole_file
 from cnnlib.teaching import Teacher
 
 COUNTS = (0, 5, 10, 20, 50)
+SPLITS = 3
 TABLET = 500  # pixels: the size of the box that UCI's writers wrote in
 RESULT = Path(__file__).resolve().parents[1] / "cnnlib" / "resources" / "drawing.json"
 
@@ -66,29 +69,34 @@ def measure_teaching(
 ) -> dict:
     """Teach the network each writer's hand, with more and more drawings, and judge on that writer's other ones.
 
-    A person corrects what is wrong. So misread drawings come first, in random order, then the others.
+    A person corrects what is wrong. So misread drawings come first, in random order, then the others. Each writer's
+    drawings are split into halves, to learn from and to judge by, `SPLITS` times.
     """
     rng, teacher = np.random.default_rng(0), Teacher(network)
     right = network.predict(images).argmax(axis=1) == labels
-    table = {"writers": [], "accuracy": [], "mnist": [], "seconds": [], "corrections": list(COUNTS)}
-    for writer in np.unique(writers):
-        mine = rng.permutation(np.flatnonzero(writers == writer))
+    names = np.unique(writers)
+    accuracy = np.empty((SPLITS, len(names), len(COUNTS)))
+    mnist = np.empty((len(names), len(COUNTS)))
+    seconds = []
+    for split, row in np.ndindex(SPLITS, len(names)):
+        mine = rng.permutation(np.flatnonzero(writers == names[row]))
         lessons, judged = np.array_split(mine, 2)
         lessons = np.concatenate([lessons[~right[lessons]], lessons[right[lessons]]])
-        accuracy, mnist = [], []
-        for count in COUNTS:
+        for column, count in enumerate(COUNTS):
             start = time.perf_counter()
             teacher.teach(images[lessons[:count]], labels[lessons[:count]])
-            table["seconds"].append(time.perf_counter() - start)
-            accuracy.append(share(network, images[judged], labels[judged]))
-            mnist.append(share(network, test.test_images, test.test_labels))
-        table["writers"].append(int(writer))
-        table["accuracy"].append(accuracy)
-        table["mnist"].append(mnist)
-        print(writer, " ".join(f"{value:.1f}" for value in accuracy), " ".join(f"{value:.2f}" for value in mnist))
+            seconds.append(time.perf_counter() - start)
+            accuracy[split, row, column] = share(network, images[judged], labels[judged])
+            if split == 0:
+                mnist[row, column] = share(network, test.test_images, test.test_labels)
+        print(names[row], accuracy[split, row].round(1), mnist[row].round(2), flush=True)
     teacher.reset()
-    table["seconds"] = float(np.median([s for s, count in zip(table["seconds"], COUNTS * len(table["writers"])) if count]))
-    return table
+    return {
+        "corrections": list(COUNTS),
+        "accuracy": accuracy.mean(axis=0).round(4).tolist(),  # a row for each writer
+        "mnist": mnist.round(4).tolist(),
+        "seconds": float(np.median(seconds)),
+    }
 
 
 def main() -> None:
@@ -117,7 +125,7 @@ def main() -> None:
     accuracy, cost = np.array(content["teaching"]["accuracy"]), np.array(content["teaching"]["mnist"])
     for index, count in enumerate(COUNTS):
         print(
-            f"{count:3} corrections: {accuracy[:, index].mean():.2f} % (worst writer {accuracy[:, index].min():.1f} %), "
+            f"{count:3} corrections: {accuracy[:, index].mean():.2f} % (worst {accuracy[:, index].min():.1f} %), "
             f"MNIST {cost[:, index].mean():.2f} % (worst {cost[:, index].min():.2f} %)"
         )
 

@@ -1,7 +1,7 @@
 """The notebook's pad, without a browser: its events are called as ipycanvas calls them."""
 
 import asyncio
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,11 +30,13 @@ def press(pad, key, shift=False):
 
 
 def touch(pad, event, *points):
-    pad.canvas._handle_frontend_event(pad.canvas, {"event": event, "touches": [{"x": x, "y": y} for x, y in points]}, [])
+    pad.canvas._handle_frontend_event(
+        pad.canvas, {"event": event, "touches": [{"x": x, "y": y} for x, y in points]}, []
+    )
 
 
 def draw(pad, strokes):
-    for (first, *rest) in ([tuple(point) for point in stroke] for stroke in strokes):
+    for first, *rest in ([tuple(point) for point in stroke] for stroke in strokes):
         send(pad, "mouse_down", *first)
         for point in rest:
             send(pad, "mouse_move", *point)
@@ -146,15 +148,21 @@ def test_what_is_no_drawing_is_refused(pad, strokes):
 
 
 def test_it_reads_at_most_every_interval_and_loses_no_point(pad, monkeypatch):
-    reads = []
+    now, reads = [100.0], []
+    pad.read_at = 0.0
     rasterize = digit_pad.rasterize
-    monkeypatch.setattr(digit_pad, "rasterize", lambda *arguments: reads.append(1) or rasterize(*arguments))
+    monkeypatch.setattr(digit_pad, "rasterize", lambda *arguments: reads.append(now[0]) or rasterize(*arguments))
+    monkeypatch.setattr(digit_pad, "time", SimpleNamespace(monotonic=lambda: now[0]))
     points = [(140 + 100 * np.cos(a), 140 + 100 * np.sin(a)) for a in np.linspace(0, 6, 500)]
-    start = time.monotonic()
-    draw(pad, [points])
-    seconds = time.monotonic() - start
+    send(pad, "mouse_down", *points[0])
+    for point in points[1:]:
+        now[0] += 0.004
+        send(pad, "mouse_move", *point)
+    send(pad, "mouse_up", *points[-1])
     assert pad.strokes == [points]
-    assert 2 <= len(reads) <= seconds / INTERVAL + 3
+    assert np.diff(reads[:-1]).min() >= INTERVAL
+    assert 20 <= len(reads) <= 500 * 0.004 / INTERVAL + 2
+    assert np.array_equal(pad.image, cnnlib.rasterize([points]))
 
 
 def test_a_pen_that_rests_is_read_too(pad):

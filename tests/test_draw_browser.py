@@ -141,7 +141,11 @@ def expected(strokes) -> tuple[str, np.ndarray]:
 
 def test_page_and_library_agree(page):
     """Images to the last bit, and probabilities within 1e-5, for every drawing and pen."""
-    strokes = drawings(400) + [[np.array([[5.0, 5.0]])], [np.array([[1.0, 1.0], [1.0, 200.0]]), np.array([[90.0, 3.0]])]]
+    strokes = [
+        *drawings(400),
+        [np.array([[5.0, 5.0]])],
+        [np.array([[1.0, 1.0], [1.0, 200.0]]), np.array([[90.0, 3.0]])],
+    ]
     pens = [1, 2.5, 2.5, 5]
     code = """([all, pens]) => all.map((strokes, n) => {
       const {image} = digitPad.prepare(strokes, pens[n % pens.length]);

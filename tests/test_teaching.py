@@ -14,7 +14,7 @@ from cnnlib.handwriting import CANVAS, PATHS, PREPARATIONS, sample_drawings
 from cnnlib.teaching import Teacher
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
-import measure_drawing  # noqa: E402
+import measure_drawing
 
 
 @pytest.fixture(scope="module")

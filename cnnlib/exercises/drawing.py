@@ -8,7 +8,6 @@ import cnnlib
 from cnnlib.data import load_digits
 from cnnlib.exercises import NotYet, require, require_array, require_number, right
 from cnnlib.handwriting import sample_drawings
-from cnnlib.images import draw_segments
 
 
 def centre(x: float, y: float) -> None:
@@ -31,7 +30,9 @@ def distance(d: float) -> None:
 def scaled(width: float) -> None:
     """The width in the frame of a drawing 105 wide and 210 tall, with a pen of 2.5."""
     require(abs(width - 8.75) > 1e-6, "that is the path of the pen's centre; the ink is a pen's diameter wider.")
-    require(abs(width - 10) > 1e-6, "the pen's width is not scaled with the points: 210 becomes 20 - 2.5, then it is added.")
+    require(
+        abs(width - 10) > 1e-6, "the pen's width is not scaled with the points: 210 becomes 20 - 2.5, then it is added."
+    )
     require_number(width, 11.25, "The scale is (20 - 2.5) / 210; the ink is 2.5 wider than the points.")
     right("8.75 for the points, and 2.5 for the pen")
 
@@ -49,7 +50,9 @@ def bright_on_dark(function: Callable[[np.ndarray], np.ndarray]) -> None:
                 not np.array_equal(result, 1 - image) or name != "bright on dark",
                 "an image that is bright on dark already was turned round.",
             )
-            require(not np.array_equal(result, before) or name != "dark on bright", "dark ink on bright paper stayed so.")
+            require(
+                not np.array_equal(result, before) or name != "dark on bright", "dark ink on bright paper stayed so."
+            )
             require_array(result, image, "Return 1 - image where the border is bright, else the image.")
     bold = np.pad(np.ones((22, 22), np.float32), 3)
     require_array(function(bold), bold, "Most pixels may be ink; only the border tells what the ground is.")
@@ -90,7 +93,9 @@ def thin(function: Callable[[np.ndarray, float], np.ndarray]) -> None:
             require(np.array_equal(kept[0], stroke[0]), "the first point must stay.")
             require(np.array_equal(kept[-1], stroke[-1]), "the last point must stay, or strokes become shorter.")
             gaps = np.linalg.norm(np.diff(kept[:-1], axis=0), axis=1)
-            require((gaps >= 6).all(), f"two points are {gaps.min() if len(gaps) else 0:.1f} apart, expected at least 6.")
+            require(
+                (gaps >= 6).all(), f"two points are {gaps.min() if len(gaps) else 0:.1f} apart, expected at least 6."
+            )
             require(
                 len(kept) >= 0.5 * np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum() / 12,
                 "too many points are gone: measure the distance to the last point that was kept.",
@@ -99,21 +104,9 @@ def thin(function: Callable[[np.ndarray, float], np.ndarray]) -> None:
     require(np.array_equal(dot, [[3.0, 4.0]]), "a stroke of one point is one point afterwards.")
     few = [[function(stroke, 6.0) for stroke in drawing] for drawing in drawings]
     before, after = (sum(len(stroke) for drawing in many for stroke in drawing) for many in (drawings, few))
-    change = max(
-        np.abs(cnnlib.rasterize(a) - cnnlib.rasterize(b)).mean() for a, b in zip(drawings, few, strict=True)
-    )
+    change = max(np.abs(cnnlib.rasterize(a) - cnnlib.rasterize(b)).mean() for a, b in zip(drawings, few, strict=True))
     require(change < 0.02, f"the images change by {change:.3f} a pixel on average; keep more of the path.")
     right(f"{before} points become {after}, and no image changes by more than {change:.3f} a pixel")
-
-
-def loop_distance(function: Callable) -> None:
-    """The image of one segment, pixel by pixel, as `draw_segments` makes it."""
-    for start, end, pen in (((6, 7), (20, 12), 2.5), ((14, 4), (14, 22), 4.0), ((9, 9), (9, 9), 3.0)):
-        a, b = np.array(start, float), np.array(end, float)
-        require_array(
-            np.asarray(function(a, b, pen)), draw_segments(a[None], b[None], pen), "clip(pen / 2 - d + 1/2, 0, 1)"
-        )
-    right("three segments, one of them a dot")
 
 
 def teach(function: Callable) -> None:
@@ -130,15 +123,13 @@ def teach(function: Callable) -> None:
     function(network, *arguments)
     if all(np.array_equal(array, parameters[name]) for name, array in network.parameters().items()):
         raise NotYet("the network is as it was: train the network that is passed, and not a copy.")
-    require(
-        np.array_equal(arguments[0], lesson) and np.array_equal(arguments[2], replay), "the images were changed."
-    )
+    require(np.array_equal(arguments[0], lesson) and np.array_equal(arguments[2], replay), "the images were changed.")
     read = network.predict(lesson).argmax(axis=1)
     require((read == wish).all(), f"the two drawings are read as {read.tolist()}, expected {wish.tolist()}.")
     after = network.evaluate(digits.test_images, digits.test_labels)[1]
     require(
         after >= before - 0.03,
-        f"of the other digits it reads {after:.1%}, before {before:.1%}: mix in replayed images, with the network's own "
-        "answers from before the first step as targets.",
+        f"of the other digits it reads {after:.1%}, before {before:.1%}: mix in replayed images, with the network's "
+        "own answers from before the first step as targets.",
     )
     right(f"both drawings learned; of other digits {after:.1%} (before: {before:.1%})")

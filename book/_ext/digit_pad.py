@@ -1,0 +1,103 @@
+"""The directive ``{digit-pad}``: a pad to draw on that works in the built page, without a kernel or a network.
+
+The page gets book/_static/digit-pad.js, which rasterises and predicts as `cnnlib` does, and the weights of the network
+that comes with the package, written when the book is built. They are a script too, since a page that is opened from the
+disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a PDF) the directive's text stands.
+"""
+
+import base64
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+NETWORK = "digit-pad-network.js"
+
+
+class digit_pad(nodes.General, nodes.Element):
+    """Where the pad is; its children are what stands there if it does not work."""
+
+
+class DigitPadDirective(SphinxDirective):
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        pad = digit_pad()
+        self.state.nested_parse(self.content, self.content_offset, pad)
+        return [pad]
+
+
+def visit_html(translator, node: digit_pad) -> None:
+    translator.body.append('<div class="digit-pad" role="group" aria-label="Draw a digit">')
+
+
+def depart_html(translator, node: digit_pad) -> None:
+    translator.body.append("</div>\n")
+
+
+def pass_through(translator, node: digit_pad) -> None:
+    pass
+
+
+def describe(network) -> list[dict]:
+    """Return the layers of a network as digit-pad.js wants them: class, sizes, and parameters in base64."""
+    layers, shape = [], network.input_shape
+    for layer, output in zip(network.layers, network.shapes, strict=True):
+        entry = {"class": type(layer).__name__}
+        if len(shape) == 3:
+            entry |= dict(zip("CHW", shape, strict=True))
+        if len(output) == 3:
+            entry |= {"F": output[0], "h": output[1], "w": output[2]}
+        if entry["class"] == "Convolutional":
+            (top, bottom), (left, right) = layer.margins_for(*shape[1:])
+            entry |= {"K": layer.kernel_size, "stride": layer.stride, "margins": [top, bottom, left, right]}
+        elif entry["class"] == "MaxPooling":
+            entry |= {"size": layer.size, "stride": layer.stride}
+        elif entry["class"] == "Dense":
+            entry["outputs"] = output[0]
+        entry["parameters"] = {
+            name: base64.b64encode(array.astype("<f4").tobytes()).decode() for name, array in layer.parameters().items()
+        }
+        layers.append(entry)
+        shape = output
+    return layers
+
+
+def script(network) -> str:
+    """Return the script that holds a network and the sample drawings."""
+    from cnnlib.handwriting import sample_drawings  # here, since the book's build makes cnnlib importable
+
+    drawings, labels = sample_drawings()
+    samples = [
+        [[stroke.tolist() for stroke in drawings[n]] for n in (labels == digit).nonzero()[0]] for digit in range(10)
+    ]
+    content = json.dumps({"layers": describe(network), "samples": samples}, separators=(",", ":"))
+    return f"window.digitPadNetwork = {content};\n"
+
+
+def add_files(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Load script, style and network, on the pages that have a pad."""
+    if doctree is None or not any(doctree.findall(digit_pad)):
+        return
+    from cnnlib import load_pretrained
+
+    path = Path(app.outdir) / "_static" / NETWORK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script(load_pretrained()), "utf-8")
+    app.add_css_file("digit-pad.css")
+    app.add_js_file(NETWORK, loading_method="defer")
+    app.add_js_file("digit-pad.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_node(
+        digit_pad,
+        html=(visit_html, depart_html),
+        latex=(pass_through, pass_through),
+        text=(pass_through, pass_through),
+    )
+    app.add_directive("digit-pad", DigitPadDirective)
+    app.connect("html-page-context", add_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,456 @@
+/* The pad of the chapter "Draw a digit", without a kernel: what `cnnlib.rasterize` and `Network.predict` do, in a page.
+
+   The network comes from digit-pad-network.js, which the book's build writes: see book/_ext/digit_pad.py. Arrays of an
+   image are flat, row by row; several channels follow one another. */
+
+"use strict";
+
+(() => {
+  const FIELD = 28;
+  const BOX = 20;
+  const MIDDLE = 14;
+  const CANVAS = 280;
+  const INK = "#1a1a1a";
+  const PAPER = "#ffffff";
+  const WIDTH = 7; // pixels of the canvas, for each pixel of the pen's diameter in the network's image
+
+  // From strokes to the image: cnnlib/images.py, line by line, in the same double precision.
+
+  const clip = (value, low, high) => Math.min(Math.max(value, low), high);
+
+  /* Return the steps from strokes, lists of points [x, y], to the image (28 * 28) that the network sees. */
+  function prepare(strokes, pen) {
+    const points = strokes.flat();
+    if (!points.length) return { image: new Float32Array(FIELD * FIELD) };
+    const low = [0, 1].map((axis) => points.reduce((least, point) => Math.min(least, point[axis]), Infinity));
+    const high = [0, 1].map((axis) => points.reduce((most, point) => Math.max(most, point[axis]), -Infinity));
+    const extent = Math.max(high[0] - low[0], high[1] - low[1]) || 1;
+    const scale = (value) => (BOX - pen) * (value / extent);
+    const segments = strokes.filter((stroke) => stroke.length).flatMap((stroke) =>
+      stroke.slice(0, Math.max(stroke.length - 1, 1)).map((start, index) => {
+        const end = stroke[Math.min(index + 1, stroke.length - 1)];
+        return [start[0], start[1], end[0], end[1]].map((value, k) => scale(value - low[k % 2]));
+      }),
+    );
+    const corner = [0, 1].map((axis) => (FIELD - 1) / 2 - scale(high[axis] - low[axis]) / 2);
+    const boxed = drawSegments(segments, corner, pen);
+    const centre = centreOfMass(boxed);
+    const placed = corner.map((value, axis) => {
+      const margin = value - (pen / 2 - 0.5);
+      return value + clip(MIDDLE - centre[axis], -margin, margin);
+    });
+    return { low, high, boxed, centre, image: Float32Array.from(drawSegments(segments, placed, pen)) };
+  }
+
+  function drawSegments(segments, corner, pen) {
+    const reach = pen / 2 + 0.5; // further away, a pixel has no ink
+    const nearest = new Float64Array(FIELD * FIELD).fill(Infinity);
+    for (const [startX, startY, endX, endY] of segments) {
+      const [ax, ay] = [startX + corner[0], startY + corner[1]];
+      const [bx, by] = [endX + corner[0], endY + corner[1]];
+      const [alongX, alongY] = [bx - ax, by - ay];
+      const squared = alongX * alongX + alongY * alongY || 1;
+      const [stepX, stepY] = [alongX / squared, alongY / squared];
+      const right = Math.min(Math.floor(Math.max(ax, bx) + reach), FIELD - 1);
+      const bottom = Math.min(Math.floor(Math.max(ay, by) + reach), FIELD - 1);
+      for (let row = Math.max(Math.ceil(Math.min(ay, by) - reach), 0); row <= bottom; row++) {
+        for (let column = Math.max(Math.ceil(Math.min(ax, bx) - reach), 0); column <= right; column++) {
+          const [x, y] = [column - ax, row - ay];
+          const t = clip(x * stepX + y * stepY, 0, 1);
+          const [dx, dy] = [x - t * alongX, y - t * alongY];
+          const at = row * FIELD + column;
+          nearest[at] = Math.min(nearest[at], dx * dx + dy * dy);
+        }
+      }
+    }
+    return nearest.map((distance) => clip(pen / 2 - Math.sqrt(distance) + 0.5, 0, 1));
+  }
+
+  function centreOfMass(image) {
+    let [mass, x, y] = [0, 0, 0];
+    image.forEach((value, at) => {
+      mass += value;
+      x += value * (at % FIELD);
+      y += value * Math.floor(at / FIELD);
+    });
+    return [x / mass, y / mass];
+  }
+
+  // From the image to probabilities: the layers of cnnlib, one function each.
+
+  const LAYERS = {
+    Convolutional(x, { C, H, W, F, h, w, K, stride, margins, parameters }) {
+      const [top, bottom, left, right] = margins;
+      const [tall, wide] = [H + top + bottom, W + left + right];
+      const padded = new Float64Array(C * tall * wide);
+      for (let c = 0; c < C; c++)
+        for (let r = 0; r < H; r++)
+          padded.set(x.subarray((c * H + r) * W, (c * H + r + 1) * W), (c * tall + r + top) * wide + left);
+      const y = new Float64Array(F * h * w);
+      for (let f = 0; f < F; f++) {
+        y.fill(parameters.b[f], f * h * w, (f + 1) * h * w);
+        for (let c = 0; c < C; c++)
+          for (let i = 0; i < K; i++)
+            for (let j = 0; j < K; j++) {
+              const weight = parameters.W[((f * C + c) * K + i) * K + j];
+              for (let r = 0; r < h; r++) {
+                const from = (c * tall + r * stride + i) * wide + j;
+                const to = (f * h + r) * w;
+                for (let s = 0; s < w; s++) y[to + s] += weight * padded[from + s * stride];
+              }
+            }
+      }
+      return y;
+    },
+    MaxPooling(x, { C, H, W, h, w, size, stride }) {
+      const y = new Float64Array(C * h * w).fill(-Infinity);
+      for (let c = 0; c < C; c++)
+        for (let r = 0; r < h; r++)
+          for (let s = 0; s < w; s++)
+            for (let i = 0; i < size; i++)
+              for (let j = 0; j < size; j++) {
+                const to = (c * h + r) * w + s;
+                y[to] = Math.max(y[to], x[(c * H + r * stride + i) * W + s * stride + j]);
+              }
+      return y;
+    },
+    Dense(x, { outputs, parameters }) {
+      const y = Float64Array.from(parameters.b);
+      x.forEach((value, d) => {
+        if (value) for (let m = 0; m < outputs; m++) y[m] += value * parameters.W[d * outputs + m];
+      });
+      return y;
+    },
+    Flatten: (x) => x,
+    ReLU: (x) => x.map((value) => Math.max(value, 0)),
+    Sigmoid: (x) => x.map((value) => 1 / (1 + Math.exp(-value))),
+    Softmax(x) {
+      const most = x.reduce((a, b) => Math.max(a, b));
+      const powers = x.map((value) => Math.exp(value - most));
+      const sum = powers.reduce((a, b) => a + b);
+      return powers.map((value) => value / sum);
+    },
+  };
+
+  const layers = digitPadNetwork.layers.map((layer) => {
+    const parameters = {};
+    for (const [name, text] of Object.entries(layer.parameters)) {
+      const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+      parameters[name] = new Float32Array(bytes.buffer); // little-endian, as every browser's machine is
+    }
+    return { ...layer, parameters };
+  });
+
+  /* Return what every layer makes of an image; the last are the probabilities. */
+  function forward(image) {
+    const outputs = [];
+    let x = Float64Array.from(image);
+    for (const layer of layers) outputs.push((x = LAYERS[layer.class](x, layer)));
+    return outputs;
+  }
+
+  // The pad
+
+  const percent = (p) => `${Math.min(Math.round(100 * p), 99)}%`; // nothing is certain
+  const a = (digit) => `${digit === 8 ? "an" : "a"} ${digit}`;
+
+  const HTML = `
+    <canvas class="dp-canvas" tabindex="0" role="application"
+      aria-label="Drawing area. Draw with mouse, pen or finger. Key c clears it, key z takes the last stroke back."></canvas>
+    <div class="dp-result">
+      <p class="dp-answer" aria-hidden="true"></p>
+      <table class="dp-bars"><caption>How sure the network is</caption><tbody></tbody></table>
+    </div>
+    <figure class="dp-picture">
+      <canvas class="dp-image" width="28" height="28" role="img" aria-label="The image that the network sees."></canvas>
+      <figcaption>what the network sees</figcaption>
+    </figure>
+    <p class="dp-status" role="status"></p>
+    <div class="dp-tools">
+      <div class="dp-row">
+        <button type="button" class="dp-clear">Clear</button>
+        <button type="button" class="dp-undo">Undo</button>
+        <label>Pen <input class="dp-pen" type="range" min="1" max="5" step="0.5" value="2.5"></label>
+      </div>
+      <div class="dp-row dp-samples" role="group" aria-label="Sample drawings"><span>or watch a</span></div>
+    </div>
+    <details class="dp-steps"><summary>Steps from the drawing to this image</summary><div class="dp-row"></div></details>
+    <details class="dp-maps"><summary>Feature maps</summary><div class="dp-row"></div></details>`;
+
+  class Pad {
+    constructor(root) {
+      root.innerHTML = HTML;
+      this.root = root;
+      this.find = (name) => root.querySelector(`.dp-${name}`);
+      this.canvas = this.find("canvas");
+      this.pen = 2.5;
+      this.strokes = [];
+      this.drawing = false;
+      this.shown = {}; // how often each digit's samples have been replayed
+      const ratio = Math.max(window.devicePixelRatio || 1, 1);
+      this.canvas.width = this.canvas.height = Math.round(CANVAS * ratio);
+      this.context = this.canvas.getContext("2d");
+      this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      this.makeBars();
+      this.makeSamples();
+      this.makeFigures();
+      this.listen();
+      this.redraw();
+      this.read();
+    }
+
+    makeBars() {
+      this.bars = Array.from({ length: 10 }, (_, digit) => {
+        const row = this.find("bars").tBodies[0].insertRow();
+        row.innerHTML = `<th scope="row">${digit}</th><td class="dp-track"><i></i></td><td class="dp-percent"></td>`;
+        return row;
+      });
+    }
+
+    makeSamples() {
+      for (let digit = 0; digit < 10; digit++) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = digit;
+        button.setAttribute("aria-label", `Draw a sample ${digit}`);
+        button.addEventListener("click", () => this.replay(digit));
+        this.find("samples").append(button);
+      }
+    }
+
+    makeFigures() {
+      const figure = (parent, width, height, zoom, caption) => {
+        const element = document.createElement("figure");
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [width, height];
+        canvas.style.width = `${width * zoom}px`;
+        canvas.setAttribute("role", "img");
+        canvas.setAttribute("aria-label", caption);
+        element.innerHTML = `<figcaption>${caption}</figcaption>`;
+        element.prepend(canvas);
+        this.find(parent).lastElementChild.append(element);
+        return canvas;
+      };
+      this.steps = [
+        figure("steps", 112, 112, 1, "1. crop to the ink"),
+        figure("steps", FIELD, FIELD, 4, `2. longer side ${BOX} pixels; + is the centre of mass`),
+        figure("steps", FIELD, FIELD, 4, `3. centre of mass to (${MIDDLE}, ${MIDDLE})`),
+      ];
+      this.maps = layers.flatMap((layer, index) => {
+        if (!["ReLU", "Sigmoid"].includes(layer.class) || !layer.H) return [];
+        const columns = Math.min(layer.C, layer.H > 14 ? 6 : 8);
+        const rows = Math.ceil(layer.C / columns);
+        const caption = `${layer.C} feature maps of ${layer.H} x ${layer.W}, after ${layer.class}`;
+        const size = [columns * (layer.W + 1) - 1, rows * (layer.H + 1) - 1];
+        return [{ index, columns, canvas: figure("maps", ...size, layer.H > 14 ? 2 : 4, caption) }];
+      });
+    }
+
+    listen() {
+      const canvas = this.canvas;
+      const at = (event) => {
+        const box = canvas.getBoundingClientRect();
+        // The border is no part of the drawing area.
+        const x = (event.clientX - box.left - canvas.clientLeft) * (CANVAS / canvas.clientWidth);
+        const y = (event.clientY - box.top - canvas.clientTop) * (CANVAS / canvas.clientHeight);
+        return [x, y];
+      };
+      canvas.addEventListener("pointerdown", (event) => {
+        if (!event.isPrimary || event.button !== 0) return;
+        this.stopReplay();
+        canvas.focus({ preventScroll: true });
+        // A finger would be followed outside of the canvas, where nobody sees the ink.
+        if (canvas.hasPointerCapture(event.pointerId)) canvas.releasePointerCapture(event.pointerId);
+        this.drawing = true;
+        this.strokes.push([at(event)]);
+        this.ink([at(event), at(event)]);
+        this.readSoon();
+        event.preventDefault();
+      });
+      canvas.addEventListener("pointermove", (event) => {
+        if (!this.drawing || !event.isPrimary) return;
+        const stroke = this.strokes.at(-1);
+        const events = event.getCoalescedEvents?.() ?? [];
+        for (const each of events.length ? events : [event]) {
+          this.ink([stroke.at(-1), at(each)]);
+          stroke.push(at(each));
+        }
+        this.readSoon();
+      });
+      for (const end of ["pointerup", "pointerleave", "pointercancel"])
+        canvas.addEventListener(end, (event) => {
+          if (this.drawing && event.isPrimary) this.finish();
+        });
+      canvas.addEventListener("keydown", (event) => {
+        if (event.ctrlKey || event.metaKey || event.altKey) return;
+        const action = { c: "clear", Escape: "clear", z: "undo", Backspace: "undo" }[event.key];
+        if (!action) return;
+        event.preventDefault();
+        this[action]();
+      });
+      this.find("clear").addEventListener("click", () => this.clear());
+      this.find("undo").addEventListener("click", () => this.undo());
+      this.find("pen").addEventListener("input", (event) => {
+        this.pen = Number(event.target.value);
+        this.redraw();
+        this.finish();
+      });
+      for (const part of ["steps", "maps"]) this.find(part).addEventListener("toggle", () => this.read());
+    }
+
+    clear() {
+      this.stopReplay();
+      this.draw([]);
+    }
+
+    undo() {
+      this.stopReplay();
+      this.draw(this.strokes.slice(0, -1));
+    }
+
+    /* Put a drawing on the canvas: strokes of points [x, y], in pixels of the canvas. */
+    draw(strokes) {
+      this.strokes = strokes;
+      this.redraw();
+      this.finish();
+    }
+
+    /* Draw a sample as a hand would, in about a second; at once for those who want no movement. */
+    replay(digit) {
+      this.stopReplay();
+      const samples = digitPadNetwork.samples[digit];
+      this.shown[digit] = (this.shown[digit] ?? -1) + 1;
+      const sample = samples[this.shown[digit] % samples.length];
+      if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+        this.draw(sample);
+        return;
+      }
+      const total = sample.flat().length;
+      const begin = performance.now();
+      this.strokes = [];
+      const step = (now) => {
+        const count = Math.ceil(total * clip((now - begin) / 800, 0.01, 1));
+        let left = count;
+        this.strokes = sample.map((stroke) => stroke.slice(0, (left -= stroke.length) < 0 ? left : undefined));
+        this.strokes = this.strokes.filter((stroke) => stroke.length);
+        this.redraw();
+        if (count < total) {
+          this.read();
+          this.replaying = requestAnimationFrame(step);
+        } else {
+          this.finish();
+        }
+      };
+      this.replaying = requestAnimationFrame(step);
+    }
+
+    stopReplay() {
+      cancelAnimationFrame(this.replaying);
+    }
+
+    ink(points) {
+      const context = this.context;
+      context.strokeStyle = INK;
+      context.lineWidth = WIDTH * this.pen;
+      context.lineCap = context.lineJoin = "round";
+      context.beginPath();
+      context.moveTo(...points[0]);
+      for (const point of points) context.lineTo(...point);
+      context.stroke();
+    }
+
+    redraw() {
+      this.context.fillStyle = PAPER;
+      this.context.fillRect(0, 0, CANVAS, CANVAS);
+      for (const stroke of this.strokes) this.ink(stroke);
+    }
+
+    /* Read at the next frame: however many events of the pen come until then, it is one prediction. */
+    readSoon() {
+      this.waiting ??= requestAnimationFrame(() => this.read());
+    }
+
+    finish() {
+      this.drawing = false;
+      this.read();
+      const sure = Math.max(...this.probabilities);
+      this.find("status").textContent = this.strokes.length
+        ? `It reads ${a(this.probabilities.indexOf(sure))}, ${percent(sure)} sure.`
+        : "Draw a digit.";
+    }
+
+    read() {
+      cancelAnimationFrame(this.waiting);
+      this.waiting = undefined;
+      const steps = prepare(this.strokes, this.pen);
+      const outputs = forward(steps.image);
+      const empty = !this.strokes.length;
+      this.probabilities = empty ? new Float64Array(10) : outputs.at(-1);
+      const best = empty ? -1 : this.probabilities.indexOf(Math.max(...this.probabilities));
+      this.bars.forEach((row, digit) => {
+        const p = this.probabilities[digit];
+        row.classList.toggle("dp-top", digit === best);
+        row.querySelector("i").style.width = `${(100 * p).toFixed(1)}%`;
+        row.lastElementChild.textContent = percent(p);
+      });
+      this.find("answer").textContent = empty ? "?" : best;
+      paint(this.find("image"), steps.image);
+      if (this.find("steps").open) this.showSteps(steps);
+      if (this.find("maps").open) this.showMaps(outputs);
+    }
+
+    showSteps({ low, high, boxed, centre, image }) {
+      const context = this.steps[0].getContext("2d");
+      context.drawImage(this.canvas, 0, 0, 112, 112);
+      if (!low) {
+        for (const canvas of this.steps.slice(1)) paint(canvas, new Float64Array(FIELD * FIELD));
+        return;
+      }
+      const scale = 112 / CANVAS;
+      context.strokeStyle = "#d55e00";
+      context.lineWidth = 2;
+      context.strokeRect(low[0] * scale, low[1] * scale, (high[0] - low[0]) * scale, (high[1] - low[1]) * scale);
+      paint(this.steps[1], boxed, centre);
+      paint(this.steps[2], image, [MIDDLE, MIDDLE]);
+    }
+
+    showMaps(outputs) {
+      for (const { index, columns, canvas } of this.maps) {
+        const { H, W } = layers[index];
+        const values = outputs[index];
+        const most = values.reduce((x, y) => Math.max(x, y), 1e-9);
+        const context = canvas.getContext("2d");
+        const pixels = context.createImageData(canvas.width, canvas.height);
+        pixels.data.fill(90);
+        values.forEach((value, at) => {
+          const [map, row, column] = [Math.floor(at / (H * W)), Math.floor((at % (H * W)) / W), at % W];
+          const y = Math.floor(map / columns) * (H + 1) + row;
+          const x = (map % columns) * (W + 1) + column;
+          pixels.data.fill((255 * value) / most, 4 * (y * canvas.width + x), 4 * (y * canvas.width + x) + 3);
+        });
+        for (let at = 3; at < pixels.data.length; at += 4) pixels.data[at] = 255;
+        context.putImageData(pixels, 0, 0);
+      }
+    }
+  }
+
+  /* Paint an image (28 * 28), 0 to 1, bright on dark, with an orange cross of 3 x 3 pixels at (x, y) if there is one. */
+  function paint(canvas, image, cross) {
+    const context = canvas.getContext("2d");
+    const pixels = context.createImageData(FIELD, FIELD);
+    image.forEach((value, at) => pixels.data.set([255 * value, 255 * value, 255 * value, 255], 4 * at));
+    context.putImageData(pixels, 0, 0);
+    if (!cross) return;
+    const [x, y] = cross.map((value) => Math.round(value));
+    context.fillStyle = "#ff8c00";
+    context.fillRect(x - 1, y, 3, 1);
+    context.fillRect(x, y - 1, 1, 3);
+  }
+
+  window.digitPad = { prepare, forward, pads: [] }; // for tests, and for the curious
+  const start = () => {
+    for (const root of document.querySelectorAll(".digit-pad")) window.digitPad.pads.push(new Pad(root));
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();
