@@ -10,7 +10,7 @@ RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test test-offline fast kill-test model measure-model bench install lab notebooks lint lock clean
+.PHONY: help book test test-offline fast kill-test model measure-model bench install lab draw notebooks lint lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ lab: .venv/cnnlib ## Open the notebooks in JupyterLab
 
 notebooks: .venv/cnnlib ## Execute the notebooks and store their outputs in them (NOTEBOOKS=notebooks/...: only these)
 	$(BIN)/python book/_ext/execution.py $(NOTEBOOKS)
+
+draw: .venv/cnnlib ## Open the chapter with the pad to draw on, in JupyterLab
+	$(BIN)/jupyter lab notebooks/15-draw.ipynb
 
 lint: .venv/cnnlib ## Check style and formatting
 	$(BIN)/ruff check .

@@ -100,6 +100,9 @@ class DigitPad(widgets.VBox):
         self._redraw()
         self._read()
 
+    def __repr__(self) -> str:
+        return "DigitPad: run this cell to draw."  # what a notebook shows as long as it has not been run
+
     # What programs call
 
     @property
@@ -198,7 +201,7 @@ class DigitPad(widgets.VBox):
         ]
         self.undo_teaching_button = _button("Undo teaching", self.undo_teaching, "Take the last lesson back")
         self.save_button = _button("Save", self._save_clicked, "Save the network with what it has learned")
-        self.path_field = widgets.Text("my-model.npz", layout=widgets.Layout(width="130px"))
+        self.path_field = widgets.Text("my-model.npz", tooltip="File name", layout=widgets.Layout(width="130px"))
         self.undo_teaching_button.disabled = self.save_button.disabled = True
 
     def _arranged(self) -> list[widgets.Widget]:

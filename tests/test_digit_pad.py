@@ -64,6 +64,10 @@ def test_nothing_is_drawn(pad):
     assert pad.strokes == []
 
 
+def test_it_says_what_to_do_where_widgets_do_not_show(pad):
+    assert repr(pad) == "DigitPad: run this cell to draw."
+
+
 def test_a_dot_is_a_drawing(pad):
     send(pad, "mouse_down", 50, 50)
     send(pad, "mouse_up", 50, 50)
