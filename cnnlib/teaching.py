@@ -3,8 +3,8 @@
 A network that is trained further on a few drawings alone learns them, and unlearns the rest: nothing in those drawings
 speaks for it (*catastrophic forgetting*). So each step mixes the drawings with replayed digits, whose targets are not
 labels, but what the network itself said before the first lesson. It may change its mind on the drawings, and is asked
-to stay the same everywhere else. At the end it goes back a fifth of the way to where it came from: that costs little of
-what it has learned, and brings back much of what it has forgotten.
+to stay the same everywhere else. At the end it goes back up to a fifth of the way to where it came from: that costs
+little of what it has learned, and brings back much of what it has forgotten.
 
 References
 ----------
@@ -25,7 +25,7 @@ from cnnlib.validation import positive
 # Found on drawings of 30 writers, see scripts/measure_drawing.py: more drawings a step learn faster and forget more.
 STEPS, RATE, MOMENTUM = 60, 0.005, 0.9
 DRAWINGS, REPLAYED = 8, 56  # in each step
-KEPT = 0.8  # of what the steps have changed
+KEPT = 0.8  # of what the steps have changed; more, 1 - 1/N, with more than 5 drawings, which say more than few
 
 
 class Teacher:
@@ -96,5 +96,6 @@ class Teacher:
             batch = np.concatenate([x[drawn], self.replay[replayed]])
             targets = np.concatenate([t[drawn], self.targets[replayed]])
             fast.train_step(batch, targets, optimizer, loss)
+        kept = max(KEPT, 1 - 1 / len(x))
         for name, array in network.parameters().items():
-            array[...] = self.before[name] + KEPT * (array - self.before[name])
+            array[...] = self.before[name] + kept * (array - self.before[name])

@@ -3,7 +3,6 @@
     python scripts/measure_drawing.py strokes.json.gz
 
 writes cnnlib/resources/drawing.json, which the chapter "Draw a digit" shows. Strokes are a gzipped JSON list of
-
 drawings
 
     {"label": 0..9, "writer": 1.., "extent": pixels, "strokes": [[[x, y], ...], ...]}
@@ -28,7 +27,7 @@ from cnnlib.storage import whole_file
 from cnnlib.teaching import Teacher
 
 COUNTS = (0, 5, 10, 20, 50)
-SPLITS = 3
+SPLITS = 8
 TABLET = 500  # pixels: the size of the box that UCI's writers wrote in
 RESULT = Path(__file__).resolve().parents[1] / "cnnlib" / "resources" / "drawing.json"
 
