@@ -1,32 +1,49 @@
-"""Convolution, ReLU and max pooling in one layer: the same numbers, in half the time.
+"""Convolution, ReLU and 2x2 max pooling in one layer: the same numbers, in half the time.
 
-Pooling keeps one of ``size * size`` neighbouring outputs of the convolution, and all of these look at one patch of the
-image, a little larger than the kernel: 6x6 pixels for a 5x5 kernel and 2x2 pooling. So we copy that patch once, and not
-each of its four 5x5 parts; and we place the kernel into each of the four corners of a 6x6 kernel of zeros, so that one
-matrix product gives the four candidates as four separate slabs, whose maximum is the pooled output. That is 1.44 times
-the multiplications, but 2.8 times less copying (36 numbers for each pooled pixel, where 4 * 25 were copied before), and
-larger, faster matrices. Bias and ReLU come after the maximum, and have a quarter of the work: as both never change
-which of two numbers is larger, the result is the same.
+`im2col` copies a pixel once for every place in the kernel, 25 times for a 5x5 kernel. Four ideas save most of the work.
+
+*Copy along the rows only.* One row of outputs looks at K neighbouring rows of the image. So each row of the image is
+cut into its patches of one row's height, and these strips are laid one after the other. Those of K neighbouring rows
+are then, as they lie there, the matrix of one row of outputs; one row on begins the matrix of the next. The matrices
+overlap in memory, and a pixel is copied K times, not K * K times [1]_.
+
+*Two neighbouring outputs, one patch.* Of two outputs side by side, pooling keeps one. Both look at a patch that is only
+one column wider than the kernel: 5x6 pixels for a 5x5 kernel. With the kernel once at its left and once at its right
+end, and a column of zeros at the other, one matrix product gives both. That is 1.2 times the multiplications, and three
+copies of a pixel instead of five.
+
+*Pool first.* Adding the bias and ReLU never change which of two numbers is larger. So they can wait until pooling has
+left one number of four.
+
+*Keep the memory.* Every step makes the same large arrays and drops them again. Above a certain size, C libraries hand
+freed memory back to the system, which then has to provide it anew, page by page, in the next step. That of Linux takes
+the largest block that it has seen freed as a measure for how much to keep: so we show it a large one, once. No page of
+it is ever touched.
+
+References
+----------
+.. [1] Cho and Brand (2017), "MEC: memory-efficient convolution for deep neural network".
 """
 
 import numpy as np
 
 from cnnlib.activations import ReLU
-from cnnlib.convolution import Convolutional, col2im, crop, im2col, pad
+from cnnlib.convolution import Convolutional, crop, pad
 from cnnlib.layer import Layer
 from cnnlib.pooling import MaxPooling
 
+np.empty(31 * 2**20, np.uint8)  # made and freed; blocks of more than 32 MiB do not count
+
 
 class FusedConvolution(Layer):
-    """The layers `Convolutional`, `ReLU` and `MaxPooling`, one after the other, computed in one go.
+    """The layers ``convolution``, ``ReLU()`` and ``MaxPooling(2)``, one after the other, computed in one go.
 
-    Its parameters are the arrays of the convolution, not copies. Where several candidates of a window are equally
-    large, the first takes the gradient, as in `MaxPooling`.
+    Its parameters are the arrays of the convolution, not copies. Where several outputs of a window are equally large,
+    the first takes the gradient, as in `MaxPooling`.
 
     Parameters
     ----------
     convolution : Convolutional
-    pooling : MaxPooling
 
     Input shape
         that of the convolution
@@ -36,62 +53,91 @@ class FusedConvolution(Layer):
 
     params = ("W", "b")
 
-    def __init__(self, convolution: Convolutional, pooling: MaxPooling):
+    def __init__(self, convolution: Convolutional):
         self.convolution = convolution
-        self.pooling = pooling
+        self.pooling = MaxPooling(2)
         self.W, self.b = convolution.W, convolution.b
-        self.patch_size = convolution.kernel_size + convolution.stride * (pooling.size - 1)
-        self.stride = convolution.stride * pooling.stride
-        steps = [convolution.stride * i for i in range(pooling.size)]
-        K = convolution.kernel_size
-        self.corners = [(slice(i, i + K), slice(j, j + K)) for i in steps for j in steps]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         x = self.accept(x)
         self.margins = self.convolution.margins_for(*x.shape[2:])
-        x = pad(x, self.margins)
-        self.padded_shape = x.shape
-        self.cols = im2col(x, self.patch_size, self.stride)
-        self.slabs = (self.kernels().T @ self.cols).reshape(len(self.corners), len(self.W), -1)
-        self.largest = self.slabs.max(axis=0)
-        self.y = self.largest + self.b[:, np.newaxis]
+        x = np.ascontiguousarray(pad(x, self.margins).transpose(1, 2, 3, 0))  # copies only what is not batch-last yet
+        self.padded_shape = C, H, W, N = x.shape
+        F, _, K, _ = self.W.shape
+        step = self.convolution.stride
+        h, w = (((size - K) // step + 1) // 2 for size in (H, W))
+        channel, row, column, image = x.strides
+        strips = view(x, (H, C, K + step, w, N), (row, channel, column, 2 * step * column, image))
+        strips = np.ascontiguousarray(strips).reshape(H, C * (K + step), w * N)  # the one copy
+        # For each row of outputs, the K rows of the image that it looks at, one below the other: overlapping views.
+        row, place, column = strips.strides
+        self.cols = view(strips, (2 * h, K * C * (K + step), w * N), (step * row, place, column))
+        self.z = (self.kernels().reshape(2 * F, -1) @ self.cols).reshape(2 * h, 2, F, w * N)
+        self.larger = np.maximum(self.z[:, 0], self.z[:, 1]).reshape(h, 2, F, w * N)
+        self.y = np.empty((F, h, w * N), x.dtype)
+        np.maximum(self.larger[:, 0], self.larger[:, 1], out=self.y.transpose(1, 0, 2))
+        self.y += self.b[:, np.newaxis, np.newaxis]
         np.maximum(self.y, 0, out=self.y)
-        h, w = ((size - self.patch_size) // self.stride + 1 for size in x.shape[2:])
-        return self.y.reshape(len(self.W), h, w, len(x)).transpose(3, 0, 1, 2)
+        return self.y.reshape(F, h, w, N).transpose(3, 0, 1, 2)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         y = self.kept("y")
-        dy = dy.transpose(1, 2, 3, 0).reshape(y.shape) * (y > 0)  # (F, h * w * N)
-        self.db = dy.sum(axis=1)
-        dslabs = np.empty_like(self.slabs)
-        free = np.ones(y.shape, bool)  # windows whose gradient nobody has taken yet
-        for slab, dslab in zip(self.slabs, dslabs, strict=True):
-            taken = slab == self.largest
-            taken &= free
-            free ^= taken
-            np.multiply(dy, taken, out=dslab)
-        dslabs = dslabs.reshape(-1, y.shape[1])
-        dkernels = (self.cols @ dslabs.T).reshape(self.kernels_shape())
-        dW = sum(dkernels[:, i, j, corner] for corner, (i, j) in enumerate(self.corners))  # (C, K, K, F)
-        self.dW = np.ascontiguousarray(dW.transpose(3, 0, 1, 2))
-        if not self.needs_dx:
-            return None
-        dcols = self.kernels() @ dslabs
-        return crop(col2im(dcols, self.padded_shape, self.patch_size, self.stride), self.margins)
+        F, C, K, _ = self.W.shape
+        step = self.convolution.stride
+        dy = dy.transpose(1, 2, 3, 0).reshape(y.shape) * (y > 0)  # (F, h, w * N)
+        self.db = dy.sum(axis=(1, 2))
+        dlarger = share(dy.transpose(1, 0, 2), self.larger)
+        dz = share(dlarger.reshape(-1, *dlarger.shape[2:]), self.z)
+        dz = dz.reshape(len(self.z), 2 * F, -1)  # (2 * h, 2 * F, w * N)
+        dkernels = (self.cols @ dz.transpose(0, 2, 1)).sum(axis=0).reshape(K, C, K + step, 2, F)
+        dW = dkernels[:, :, :K, 0] + dkernels[:, :, step:, 1]  # (K, C, K, F)
+        self.dW = np.ascontiguousarray(dW.transpose(3, 1, 0, 2))
+        return self.gradient_of_input(dz) if self.needs_dx else None
 
-    def kernels_shape(self) -> tuple[int, ...]:
-        """The shape of the enlarged kernels: (C, patch size, patch size, corners, F)."""
-        return self.W.shape[1], self.patch_size, self.patch_size, len(self.corners), self.W.shape[0]
+    def gradient_of_input(self, dz: np.ndarray) -> np.ndarray:
+        """Return dx: for each row of the image, from the rows of outputs that look at it."""
+        C, H, W, N = self.padded_shape
+        F, _, K, _ = self.W.shape
+        step = self.convolution.stride
+        # A row of outputs below looks at this row of the image with a row of the kernel above: hence the ::-1.
+        kernels = np.ascontiguousarray(self.kernels()[:, :, ::-1].transpose(3, 4, 2, 0, 1))
+        kernels = kernels.reshape(C * (K + step), K, 2 * F)
+        dstrips = np.empty((H, C * (K + step), dz.shape[2]), dz.dtype)
+        for row in range(H):
+            first = max(0, -(-(row - K + 1) // step))
+            last = max(first, min(len(dz), row // step + 1))
+            start = first * step + K - 1 - row
+            those = kernels[:, start : start + (last - first) * step : step].reshape(len(kernels), -1)
+            np.matmul(those, dz[first:last].reshape(-1, dz.shape[2]), out=dstrips[row])
+        dstrips = dstrips.reshape(H, C, K + step, -1, N)
+        dx = np.zeros((C, H, W, N), dz.dtype)
+        for j in range(K + step):
+            dx[:, :, j : j + 2 * step * dstrips.shape[3] : 2 * step] += dstrips[:, :, j].transpose(1, 0, 2, 3)
+        return crop(dx.transpose(3, 0, 1, 2), self.margins)
 
     def kernels(self) -> np.ndarray:
-        """Return the kernels, once for each corner of the patch, zeros around them: (C * patch size^2, corners * F)."""
-        kernels = np.zeros(self.kernels_shape(), self.W.dtype)
-        for corner, (i, j) in enumerate(self.corners):
-            kernels[:, i, j, corner] = self.W.transpose(1, 2, 3, 0)
-        return kernels.reshape(-1, len(self.corners) * len(self.W))
+        """Return each kernel twice, at the left and at the right end of a wider one: (2, F, K, C, K + stride)."""
+        F, C, K, _ = self.W.shape
+        step = self.convolution.stride
+        kernels = np.zeros((2, F, K, C, K + step), self.W.dtype)
+        kernels[0, ..., :K] = kernels[1, ..., step:] = self.W.transpose(0, 2, 1, 3)
+        return kernels
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.pooling.output_shape(self.convolution.output_shape(input_shape))
+
+
+def view(x: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
+    """Return the numbers of a contiguous array in another order, without a copy: `as_strided`, but within bounds."""
+    return np.ndarray(shape, x.dtype, x, 0, strides)
+
+
+def share(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return dL/dx of ``y = np.maximum(x[:, 0], x[:, 1])``: to the larger goes all of `dy`, to the first if equal."""
+    dx = np.empty_like(x)
+    np.multiply(dy, x[:, 0] >= x[:, 1], out=dx[:, 0])
+    np.subtract(dy, dx[:, 0], out=dx[:, 1])
+    return dx
 
 
 def shallow_copy(layer: Layer) -> Layer:
@@ -102,20 +148,18 @@ def shallow_copy(layer: Layer) -> Layer:
 
 
 def fuse(layers: list[Layer]) -> list[Layer]:
-    """Return layers that compute the same with the same parameter arrays, fused wherever that is exact and pays.
+    """Return layers that compute the same with the same parameter arrays, fused wherever that is exact.
 
-    What is fused is each run of precisely `Convolutional`, `ReLU`, `MaxPooling` (no subclasses: they may do something
-    else) whose enlarged kernel has at most twice the weights. All other layers are shallow copies, which share their
-    arrays with the originals, but not what they keep between forward and backward.
+    What is fused is each run of precisely `Convolutional`, `ReLU` and ``MaxPooling(2)`` (no subclasses: they may do
+    something else). All other layers are shallow copies, which share their arrays with the originals, but not what they
+    keep between forward and backward.
     """
     fused, rest = [], list(layers)
     while rest:
         run = rest[:3]
-        if [type(layer) for layer in run] == [Convolutional, ReLU, MaxPooling]:
-            layer = FusedConvolution(run[0], run[2])
-            if layer.patch_size**2 <= 2 * run[0].kernel_size ** 2:
-                fused.append(layer)
-                del rest[:3]
-                continue
-        fused.append(shallow_copy(rest.pop(0)))
+        if [type(layer) for layer in run] == [Convolutional, ReLU, MaxPooling] and run[2].size == run[2].stride == 2:
+            fused.append(FusedConvolution(run[0]))
+            del rest[:3]
+        else:
+            fused.append(shallow_copy(rest.pop(0)))
     return fused

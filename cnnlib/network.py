@@ -4,21 +4,25 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
 from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.checkpoint import load_checkpoint, save_checkpoint
 from cnnlib.convolution import Convolutional
 from cnnlib.dense import Dense
-from cnnlib.fused import fuse
+from cnnlib.fused import fuse, shallow_copy
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, Loss, SoftmaxCrossEntropy, one_hot
 from cnnlib.optimizers import SGD, Optimizer, Schedule, constant
 from cnnlib.pooling import Flatten, MaxPooling
 from cnnlib.storage import load_arrays, save_arrays
 from cnnlib.validation import positive
+
+BLAS = ThreadpoolController().select(user_api="blas")  # NumPy's matrix products: how many threads they may use
 
 # The only classes that a file may name.
 LAYERS = {layer.__name__: layer for layer in (Convolutional, Dense, Flatten, MaxPooling, ReLU, Sigmoid, Softmax)}
@@ -36,7 +40,7 @@ class Network:
     Raises
     ------
     ValueError
-        If a layer does not fit the one before it.
+        If a layer does not fit the one before it, or stands in two places: what it keeps for `backward` it keeps once.
 
     Notes
     -----
@@ -47,6 +51,9 @@ class Network:
     def __init__(self, layers: list[Layer], input_shape: tuple[int, ...]):
         if not layers:
             raise ValueError("a network needs at least one layer")
+        for index, layer in enumerate(layers):
+            if any(layer is other for other in layers[:index]):
+                raise ValueError(f"layer {index}, {layer!r}, stands there twice: every place needs its own object")
         self.layers = list(layers)
         self.input_shape = tuple(positive("input_shape", size) for size in input_shape)
         self.output_shape = self.shapes[-1]
@@ -115,10 +122,12 @@ class Network:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"expected a batch of examples of shape (N, {shape}), got an array of shape {x.shape}")
         if x.dtype == np.uint8:
-            return batch_last(x).astype(self.dtype) / self.dtype.type(255)
+            x = batch_last(x).astype(self.dtype)
+            x /= 255
+            return x
         return batch_last(x).astype(self.dtype, copy=False)
 
-    def predict(self, x: np.ndarray, batch_size: int = 250) -> np.ndarray:
+    def predict(self, x: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M)."""
         return self._run(fuse(self.layers), x, batch_size)
 
@@ -351,19 +360,29 @@ class Network:
     def __repr__(self) -> str:
         return f"Network({len(self.layers)} layers, {self.parameter_count:,} parameters)"
 
-    def _run(self, layers: list[Layer], x: np.ndarray, batch_size: int = 250) -> np.ndarray:
-        """Send any number of examples through `layers`, in batches."""
+    def _run(self, layers: list[Layer], x: np.ndarray, batch_size: int = 128) -> np.ndarray:
+        """Send any number of examples through `layers`, in batches; several batches in as many threads as BLAS may use.
+
+        NumPy lets other threads run while it computes. To give every core whole batches is better than to let all of
+        them share each small matrix product: the copies and maxima in between are shared out, too.
+        """
         positive("batch_size", batch_size)
         x = np.asarray(x)
-        outputs = [np.empty((0, *self.output_shape), self.dtype)]
         if len(x) == 0:
             self.prepare(x)
-        for start in range(0, len(x), batch_size):
-            y = self.prepare(x[start : start + batch_size])
-            for layer in layers:
-                y = layer.forward(y)
-            outputs.append(y)
-        return np.concatenate(outputs)
+            return np.empty((0, *self.output_shape), self.dtype)
+        if len(x) <= batch_size:
+            return _forward(layers, self.prepare(x))
+        batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+        threads = max((library["num_threads"] for library in BLAS.info()), default=1)
+
+        def work(some: list[np.ndarray]) -> list[np.ndarray]:
+            own = [shallow_copy(layer) for layer in layers]  # layers keep what they have seen
+            return [_forward(own, self.prepare(batch)) for batch in some]
+
+        shares = [batches[len(batches) * i // threads : len(batches) * (i + 1) // threads] for i in range(threads)]
+        with BLAS.limit(limits=1), ThreadPoolExecutor(threads) as pool:
+            return np.concatenate([y for outputs in pool.map(work, shares) for y in outputs])
 
     def _trained_part(self, loss: Loss) -> tuple[list[Layer], Loss]:
         """Return the layers and the loss that training uses: softmax and cross-entropy are exact only together."""
@@ -392,6 +411,12 @@ def accuracy(y: np.ndarray, t: np.ndarray) -> float:
     if y.shape[1] == 1:
         return float(np.mean((y > 0.5) == (t > 0.5)))
     return float(np.mean(y.argmax(axis=1) == t.argmax(axis=1)))
+
+
+def _forward(layers: list[Layer], y: np.ndarray) -> np.ndarray:
+    for layer in layers:
+        y = layer.forward(y)
+    return y
 
 
 def _batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 import cnnlib
 
 BATCHES = (32, 64, 128)
-RATE, MOMENTUM, WEIGHT_DECAY = 0.05, 0.9, 5e-4  # weights decay, biases do not
+RATE, MOMENTUM = 0.05, 0.9
 TOLERANCE = 1e-5  # of gradients and parameters, relative to the largest entry of each array
 
 
@@ -50,6 +50,11 @@ def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return images (N, 28, 28) and labels (N,) of MNIST's size and dtype, but of noise: no time depends on values."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(0, 10, count, dtype=np.uint8)
+
+
+def shuffled(count: int, steps: int, batch_size: int, seed: int) -> np.ndarray:
+    """Return the numbers from 0 to count - 1 in random order, a row (batch_size,) for each step, as often as needed."""
+    return np.resize(np.random.default_rng(seed).permutation(count), (steps, batch_size))
 
 
 class Times(NamedTuple):
@@ -78,7 +83,7 @@ class NumPyEngine:
         self.plain = cnnlib.lenet5(np.random.default_rng(0))
         self.network = self.plain.fused()
         self.network.layers[0].needs_dx = False
-        self.optimizer = cnnlib.SGD(RATE, MOMENTUM, WEIGHT_DECAY)
+        self.optimizer = cnnlib.SGD(RATE, MOMENTUM)
         self.loss = cnnlib.CategoricalCrossEntropy()
 
     def load(self, count: int) -> None:
@@ -101,12 +106,12 @@ class NumPyEngine:
 
     def train(self, batch_size: int, steps: int, seed: int) -> Times:
         """Return the seconds of a training step."""
-        order = np.random.default_rng(seed).permutation(len(self.images))
-        return measure_calls(lambda i: self.step(order[i * batch_size : (i + 1) * batch_size]), steps)
+        batches = shuffled(len(self.images), steps, batch_size, seed)
+        return measure_calls(lambda i: self.step(batches[i]), steps)
 
     def infer(self, count: int) -> Times:
-        """Return the seconds to predict the first `count` images, in batches of 250."""
-        return measure_calls(lambda _: self.plain.predict(self.images[:count]), 1)
+        """Return the seconds to predict the first `count` images, in batches of 128."""
+        return measure_calls(lambda _: self.plain.predict(self.images[:count]), 3)
 
     def single(self, repetitions: int) -> Times:
         """Return the seconds to predict one image."""
@@ -160,11 +165,7 @@ class TorchEngine:
             for parameter, array in zip(parameters, map(self.turn, start), strict=True):
                 parameter.copy_(torch.from_numpy(np.ascontiguousarray(array)))
         self.model = self.model.to(memory_format=self.format)
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-            {"params": [p for p in parameters if p.ndim == 1]},
-        ]
-        self.optimizer = torch.optim.SGD(groups, RATE, MOMENTUM)
+        self.optimizer = torch.optim.SGD(parameters, RATE, MOMENTUM)
         self.classifier = nn.Sequential(self.model, nn.Softmax(dim=1))
 
     @staticmethod
@@ -198,13 +199,13 @@ class TorchEngine:
         return gradients + [self.turn(parameter.detach().numpy().copy()) for parameter in parameters]
 
     def train(self, batch_size: int, steps: int, seed: int) -> Times:
-        order = self.torch.from_numpy(np.random.default_rng(seed).permutation(len(self.images)))
-        return measure_calls(lambda i: self.step(order[i * batch_size : (i + 1) * batch_size]), steps)
+        batches = self.torch.from_numpy(shuffled(len(self.images), steps, batch_size, seed))
+        return measure_calls(lambda i: self.step(batches[i]), steps)
 
     def infer(self, count: int) -> Times:
         with self.torch.inference_mode():
-            batches = self.images[:count].split(250)
-            return measure_calls(lambda _: [self.classifier(self.prepare(batch)) for batch in batches], 1)
+            batches = self.images[:count].split(128)
+            return measure_calls(lambda _: [self.classifier(self.prepare(batch)) for batch in batches], 3)
 
     def single(self, repetitions: int) -> Times:
         with self.torch.inference_mode():
@@ -215,7 +216,7 @@ class TorchEngine:
         for batch in self.torch.randperm(count).split(64):
             self.step(batch)
         with self.torch.inference_mode():
-            for batch in self.images[count:].split(250):
+            for batch in self.images[count:].split(128):
                 self.classifier(self.prepare(batch))
         return peak_memory()
 
@@ -301,10 +302,10 @@ def measure(rounds: int, images: int, names: list[str]) -> dict:
 
     # Each measurement: its name, the method, its arguments, and the engines that can do it.
     ours = [worker for worker in workers if worker.name.startswith("cnnlib")]
-    plan = [(f"training, {n}", "train", {"batch_size": n, "steps": 512 // n}, workers) for n in BATCHES]
+    plan = [(f"training, {n}", "train", {"batch_size": n, "steps": 2048 // n}, workers) for n in BATCHES]
     count = min(10_000, images)
     plan.append((f"{count:,} images", "infer", {"count": count}, workers))
-    plan.append(("one image", "single", {"repetitions": 100}, workers))
+    plan.append(("one image", "single", {"repetitions": 300}, workers))
     result["timed"] = [what for what, *_ in plan]  # in all engines
     plan.append(("peak", "peak", {"size": 512}, ours))
     plan += [(f"{n}x filters", "grow", {"filters": 16 * n, "images": 64}, ours[1:]) for n in (1, 2, 4)]

@@ -169,6 +169,7 @@ def test_gradients_do_not_depend_on_how_a_batch_is_split():
             "try a learning rate below 1e.38",
         ),
         (lambda n, x, t: cnnlib.Network([], (1,)), ValueError, "at least one layer"),
+        (lambda n, x, t: cnnlib.Network(2 * [cnnlib.ReLU()], (1,)), ValueError, "ReLU.* stands there twice"),
         (
             lambda n, x, t: cnnlib.Network([cnnlib.Flatten(), cnnlib.Dense(5, 2)], (2, 2)),
             ValueError,
