@@ -111,3 +111,12 @@ def test_right_answer_is_accepted(function, answer, capsys):
 def test_wrong_answer_is_explained(function, answer, message):
     with pytest.raises(NotYet, match=message):
         function(*answer)
+
+
+def test_one_suspect_is_guilty():
+    x = np.array([[0.8, -1.2], [-0.3, 2.0]])
+    layers = [layer() for layer in check.suspects().values()]
+    assert np.array_equal(*[layer.forward(x) for layer in layers])
+    cnnlib.gradient_check(layers[0], x)
+    with pytest.raises(cnnlib.GradientError):
+        cnnlib.gradient_check(layers[1], x)

@@ -94,28 +94,42 @@ def test_binary_refuses(wrong, message):
         check.binary(wrong)
 
 
-def with_temperature(z, t, tau, power=1):
-    loss = cnnlib.SoftmaxCrossEntropy()
-    return loss.value(z / tau, t), loss.gradient(z / tau, t) / tau**power
+def baseline(labels, M):
+    p = np.bincount(labels, minlength=M) / len(labels)
+    seen = p[p > 0]
+    return p, -np.sum(seen * np.log(seen))
 
 
-def test_temperature(capsys):
-    check.temperature(with_temperature)
-    assert "Right." in capsys.readouterr().out
+def price_of_each(labels, M):
+    p = baseline(labels, M)[0]
+    return -np.log(p[p > 0])
+
+
+def test_baseline(capsys):
+    check.baseline(baseline)
+    assert "Right. 0.90" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda z, t, tau: with_temperature(z, t, tau, 0), "1 / τ is missing"),
-        (lambda z, t, tau: with_temperature(z, t, tau, -1), "not τ"),
-        (lambda z, t, tau: with_temperature(z, t, 1 / tau), "not multiplied"),
-        (lambda z, t, tau: (with_temperature(z, t, tau)[0] * 3, None), "is not it"),
+        (lambda labels, M: baseline(labels, M)[0], "two things"),
+        (lambda labels, M: (list(baseline(labels, M)[0]), 0.0), "must be an ndarray"),
+        (lambda labels, M: baseline(labels, 0), "does not occur"),
+        (lambda labels, M: (np.bincount(labels, minlength=M), 0.0), "these are counts"),
+        (lambda labels, M: (np.full(M, 1 / M), np.log(M)), "equal shares"),
+        (lambda labels, M: (baseline(labels, M)[0][::-1], 0.0), "the entry at"),
+        (lambda labels, M: (p := baseline(labels, M)[0], -np.sum(p * np.log(p))), "nan"),
+        (lambda labels, M: (baseline(labels, M)[0], -baseline(labels, M)[1]), "the sign"),
+        (lambda labels, M: (baseline(labels, M)[0], len(labels) * baseline(labels, M)[1]), "this is the sum"),
+        (lambda labels, M: (baseline(labels, M)[0], price_of_each(labels, M).sum()), "as often as it occurs"),
+        (lambda labels, M: (baseline(labels, M)[0], price_of_each(labels, M).mean()), "as often as it occurs"),
+        (lambda labels, M: (baseline(labels, M)[0], 1.0), "is not it"),
     ],
 )
-def test_temperature_refuses(wrong, message):
+def test_baseline_refuses(wrong, message):
     with pytest.raises(NotYet, match=message):
-        check.temperature(wrong)
+        check.baseline(wrong)
 
 
 def weighted(z, t, weights, total=lambda t, weights: (t @ weights).sum(), gradient="row"):

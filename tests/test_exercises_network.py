@@ -1,5 +1,8 @@
 """The checks of chapter 11's exercises accept right answers and say what is wrong with typical wrong ones."""
 
+import copy
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -48,157 +51,166 @@ def test_judge_refuses(wrong, message):
         check.judge(wrong)
 
 
-class LeakyReLU(cnnlib.Layer):
-    def __init__(self, slope=0.01):
-        self.slope = slope
-
-    def forward(self, x):
-        self.x = self.accept(x)
-        return np.where(self.x > 0, self.x, self.slope * self.x)
-
-    def backward(self, dy):
-        return np.where(self.kept("x") > 0, dy, self.slope * dy)
-
-
-class BlocksBackward(LeakyReLU):
-    def backward(self, dy):
-        return dy * (self.x > 0)
-
-
-class ForgetsUpstream(LeakyReLU):
-    def backward(self, dy):
-        return np.where(self.x > 0, 1, self.slope)
-
-
-class Overwrites(LeakyReLU):
-    def forward(self, x):
-        self.x = x.copy()
-        x[x < 0] *= self.slope
-        return x
-
-
-class WidensBackward(LeakyReLU):
-    def backward(self, dy):
-        return dy * np.where(self.x > 0, 1, self.slope)
-
-
-class OtherName(cnnlib.Layer):
-    def __init__(self, slope=0.01):
-        self.alpha = slope
-
-    def forward(self, x):
-        self.x = x
-        return np.where(x > 0, x, self.alpha * x)
-
-    def backward(self, dy):
-        return np.where(self.x > 0, dy, self.alpha * dy)
-
-
-def test_layer(capsys):
-    check.layer(LeakyReLU)
-    assert "LeakyReLU(slope=0.3)" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (BlocksBackward, "backward blocks"),
-        (ForgetsUpstream, "multiplies it by dy"),
-        (Overwrites, "forward changed its argument"),
-        (WidensBackward, "backward turns float32 into float64"),
-        (OtherName, "self.slope = slope"),
-        (LeakyReLU(), "the class itself"),
-        (type("Plain", (LeakyReLU,), {"forward": lambda self, x: np.maximum(x, 0)}), "should leak"),
-    ],
-)
-def test_layer_refuses(wrong, message):
-    with pytest.raises(NotYet, match=message):
-        check.layer(wrong)
-
-
-def accumulate(network, x, t, loss, size, weight=lambda count, whole: count / whole):
-    total = {name: np.zeros_like(array) for name, array in network.parameters().items()}
-    for start in range(0, len(x), size):
-        part = slice(start, start + size)
-        y = network.forward(x[part])
-        network.backward(loss.gradient(y, t[part]))
-        for name, gradient in network.gradients().items():
-            total[name] += gradient * weight(len(y), len(x))
-    return total
-
-
-def last_part(network, x, t, loss, size):
-    accumulate(network, x, t, loss, size)
-    return network.gradients()
-
-
-def test_accumulation(capsys):
-    check.accumulation(accumulate)
+def test_fits(capsys):
+    check.fits([5, 2, 4, 3])
     assert "Right." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("sizes", "message"),
     [
-        (last_part, "last part alone"),
-        (lambda *a: accumulate(*a, weight=lambda count, whole: 1), "mean over its own examples"),
-        (lambda n, x, t, loss, size: accumulate(n, x, t, loss, size, lambda c, w: 1 / -(-w // size)), "plain mean"),
-        (lambda n, x, t, loss, size: accumulate(n, x, t, loss, len(x)), "a part had 7 examples"),
-        (lambda n, x, t, loss, size: accumulate(n, x[:-1], t[:-1], loss, size), "the batch has 7"),
-        (lambda *a: accumulate(*a)["W0"], "dictionary"),
+        ([5], "not alone"),
+        ([3, 5], "odd"),
+        ([4, 5], "more than these 2"),
+        ([2, 3, 4, 5, 6], "K = 6 leaves 12 maps of 4x4, that is 192"),
+        ([1, 2, 3, 4, 5], "K = 1 leaves 12 maps of 6x6, that is 432"),
+        ([29], "does not lie"),
+        ([24], "too little"),
+        (5, "a list"),
     ],
 )
-def test_accumulation_refuses(wrong, message):
+def test_fits_refuses(sizes, message):
     with pytest.raises(NotYet, match=message):
-        check.accumulation(wrong)
+        check.fits(sizes)
 
 
-def stopper(copy=True, restore=True, one_optimizer=True, seeds=True, late=0, first=1):
-    """Return early stopping, right or with one thing wrong."""
+def test_fits_is_what_the_constructor_says():
+    def build(K):
+        layers = [cnnlib.Convolutional(1, 6, K), cnnlib.MaxPooling(2), cnnlib.Convolutional(6, 12, 3)]
+        return cnnlib.Network([*layers, cnnlib.MaxPooling(2), cnnlib.Flatten(), cnnlib.Dense(300, 10)], (1, 28, 28))
 
-    def fit(network, x, t, validation, patience, epochs):
-        optimizer, lowest, best = cnnlib.SGD(), np.inf, 0
-        for epoch in range(1, epochs + 1):
-            history = network.train(
-                x,
-                t,
-                optimizer=optimizer if one_optimizer else cnnlib.SGD(),
-                validation=validation,
-                seed=epoch if seeds else 0,
-            )
-            if history["validation_loss"][0] < lowest:
-                lowest, best = history["validation_loss"][0], epoch
-                kept = {name: array.copy() if copy else array for name, array in network.parameters().items()}
-            elif epoch - best >= patience + late:
-                break
-        if restore:
-            for name, array in network.parameters().items():
-                array[...] = kept[name]
-        return best - 1 + first
-
-    return fit
+    for K in range(1, 29):
+        if 2 <= K <= 5:
+            build(K)
+        else:
+            with pytest.raises(ValueError, match="does not fit"):
+                build(K)
 
 
-def test_stopping(capsys):
-    check.stopping(stopper())
+class Skip(cnnlib.Layer):
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x):
+        return x + self.inner.forward(x)
+
+    def backward(self, dy):
+        return dy + self.inner.backward(dy)
+
+    def parameters(self):
+        return self.inner.parameters()
+
+    def gradients(self):
+        return self.inner.gradients()
+
+    def astype(self, dtype):
+        self.inner.astype(dtype)
+        return self
+
+
+def add_to_output(self, x):
+    y = self.inner.forward(x)
+    y += x
+    return y
+
+
+def add_to_input(self, x):
+    x += self.inner.forward(x)
+    return x
+
+
+def add_to_dy(self, dy):
+    dy += self.inner.backward(dy)
+    return dy
+
+
+def test_skip(capsys):
+    check.skip(Skip)
     assert "Right." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("changes", "message"),
     [
-        ({"copy": False}, "arrays themselves"),
-        ({"restore": False}, "of the last epoch"),
-        ({"one_optimizer": False}, "its own optimizer"),
-        ({"seeds": False}, "same seed"),
-        ({"late": 1}, "went on to epoch 5"),
-        ({"late": -1}, "stopped after epoch 3"),
-        ({"first": 0}, "counted from 1"),
+        ({"forward": lambda self, x: self.inner.forward(x)}, "alone"),
+        ({"forward": lambda self, x: x * self.inner.forward(x)}, "y = x"),
+        ({"forward": add_to_input}, "forward changed its argument"),
+        ({"forward": add_to_output}, "which its last layer still needs"),
+        ({"backward": lambda self, dy: self.inner.backward(dy)}, "add dy"),
+        ({"backward": lambda self, dy: dy}, "must go through `inner`"),
+        ({"backward": lambda self, dy: dy * self.inner.backward(dy)}, "Two paths"),
+        ({"backward": add_to_dy}, "backward changed its argument"),
+        ({"parameters": cnnlib.Layer.parameters}, "names no trainable arrays"),
+        ({"parameters": lambda self: {n: a.copy() for n, a in self.inner.parameters().items()}}, "copies"),
+        ({"parameters": lambda self: {"W": self.inner.layers[0].W}}, "expected the arrays"),
+        ({"gradients": cnnlib.Layer.gradients}, "names of `parameters`"),
+        ({"astype": cnnlib.Layer.astype}, "must convert"),
     ],
 )
-def test_stopping_refuses(wrong, message):
+def test_skip_refuses(changes, message):
     with pytest.raises(NotYet, match=message):
-        check.stopping(stopper(**wrong))
+        check.skip(type("Wrong", (Skip,), changes))
+
+
+def test_skip_refuses_what_is_no_layer():
+    with pytest.raises(NotYet, match="a class made from"):
+        check.skip(Skip(cnnlib.Network([cnnlib.ReLU()], (2,))))
+
+
+def take(network, optimizer, rng):
+    return copy.deepcopy((network.parameters(), optimizer.steps, optimizer.state, rng.bit_generator.state))
+
+
+def go_back(network, optimizer, rng, state, leave=(), deep=True):
+    arrays, steps, memory, numbers = copy.deepcopy(state) if deep else state
+    if "parameters" not in leave:
+        for name, array in network.parameters().items():
+            array[...] = arrays[name]
+    if "steps" not in leave:
+        optimizer.steps = steps
+    if "memory" not in leave:
+        optimizer.state = memory
+    if "numbers" not in leave:
+        rng.bit_generator.state = numbers
+
+
+def take_without_copies(network, optimizer, rng):
+    return network.parameters(), optimizer.steps, optimizer.state, rng.bit_generator.state
+
+
+def take_and_draw(network, optimizer, rng):
+    rng.random()
+    return take(network, optimizer, rng)
+
+
+def zero_memory(network, optimizer, rng, state):
+    go_back(network, optimizer, rng, state)
+    for arrays in optimizer.state.values():
+        for array in arrays:
+            array[...] = 0
+
+
+def test_snapshot(capsys):
+    check.snapshot(take, go_back)
+    assert "Right." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wrong_take", "wrong_go_back", "message"),
+    [
+        (take_without_copies, go_back, "the parameters: as after the last step. Training changes it in place"),
+        (take_and_draw, go_back, "changed the run"),
+        (take, partial(go_back, leave=["parameters"]), "the parameters: as after"),
+        (take, partial(go_back, leave=["memory"]), "the optimizer's memory: as after the last step. Training"),
+        (take, zero_memory, "the optimizer's memory: not as in the snapshot"),
+        (take, partial(go_back, leave=["steps"]), "count of steps: as after the last step. Keep it"),
+        (take, partial(go_back, leave=["numbers"]), "random numbers still to come: as after"),
+        (take, partial(go_back, deep=False), "not again: the optimizer's memory changed within the snapshot"),
+    ],
+)
+def test_snapshot_refuses(wrong_take, wrong_go_back, message):
+    with pytest.raises(NotYet, match=message):
+        check.snapshot(wrong_take, wrong_go_back)
 
 
 class Dropout(cnnlib.Layer):

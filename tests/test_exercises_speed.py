@@ -16,8 +16,8 @@ def amdahl(share, threads):
 
 
 def fusing(K, size):
-    patch = K + size - 1
-    return patch**2 / K**2, patch**2 / (size * K) ** 2
+    piece = K + size - 1
+    return piece / K, piece / (size * K**2)
 
 
 def merge(W):
@@ -53,7 +53,12 @@ WRONG = [
     (check.amdahl, lambda share, threads: 1 - share + share / threads, "Half of the time"),
     (check.amdahl, lambda share, threads: threads, "Half of the time"),
     (check.fusing, lambda K, size: (fusing(K, size)[0], 1 / fusing(K, size)[1]), "below 1"),
-    (check.fusing, lambda K, size: ((K + size) ** 2 / K**2, 1), "6 wide"),
+    (check.fusing, lambda K, size: ((K + size) / K, 1), "6 wide"),
+    (check.fusing, lambda K, size: (fusing(K, size)[0] ** 2, 1), "K rows high"),
+    (check.fusing, lambda K, size: (fusing(K, size)[0], size * fusing(K, size)[1]), "each of the 2 outputs"),
+    (check.fusing, lambda K, size: (fusing(K, size)[0], K * fusing(K, size)[1]), "one row high"),
+    (check.fusing, lambda K, size: (1, fusing(K, size)[1]), "takes the place"),
+    (check.fusing, lambda K, size: (fusing(K, size)[0], 1), "2 patches before"),
     (check.fusing, lambda K, size: 1, "two numbers"),
     (check.counterexample, np.tanh, "never falls"),
     (check.counterexample, lambda z: z.max(), "entry by entry"),

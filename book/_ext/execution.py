@@ -68,8 +68,13 @@ def execute(path: Path) -> nbformat.NotebookNode:
         extra_arguments=["--IPKernelApp.log_level=40"],  # errors; each kernel would warn that it talks over TCP
     ).execute()
     for cell in code_cells(notebook):
-        cell.outputs = merge_streams(cell.outputs)
+        cell.outputs = merge_streams(without_controls(cell.outputs))
     return notebook
+
+
+def without_controls(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Leave out sliders and the like, which are dead without a kernel: they appear when a reader runs the cell."""
+    return [output for output in outputs if "application/vnd.jupyter.widget-view+json" not in output.get("data", {})]
 
 
 def merge_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:

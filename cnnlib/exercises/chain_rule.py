@@ -4,8 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib import GradientError, Layer, gradient_check
+from cnnlib import GradientError, Layer, ReLU, gradient_check
 from cnnlib.exercises import NotYet, require, require_array, require_number, right
+from cnnlib.exercises.broken import Broken1
+
+
+class Suspect(Broken1):
+    """Meant to be a ReLU."""
+
+
+def suspects() -> dict[str, type[Layer]]:
+    """Two activations, one of which has a wrong backward pass."""
+    return {"A": ReLU, "B": Suspect}
 
 
 def graph(dx: float, dw: float, db: float) -> None:

@@ -92,24 +92,30 @@ def binary(function: Callable) -> None:
     right("Exact in the middle and at the extremes.")
 
 
-def temperature(function: Callable) -> None:
-    """Cross-entropy of softmax(z / tau)."""
-    rng = np.random.default_rng(4)
-    z, t = rng.standard_normal((3, 4)), cnnlib.one_hot(np.array([1, 3, 0]), 4, np.float64)
-    exact = cnnlib.SoftmaxCrossEntropy()
-    for tau in (1.0, 2.5, 0.4):
-        loss, dz = _pair(function(z.copy(), t.copy(), tau))
-        expected = exact.value(z / tau, t)
-        require(
-            tau == 1 or not np.isclose(loss, exact.value(z * tau, t)), "the scores are divided by τ, not multiplied."
-        )
-        require_number(loss, expected, f"Take the cross-entropy of softmax(z / {tau:g}).")
-        inner = exact.gradient(z / tau, t)
-        if tau != 1 and isinstance(dz, np.ndarray) and dz.shape == z.shape:
-            require(not np.allclose(dz, inner), "this is dL/du for u = z / τ; the link du/dz = 1 / τ is missing.")
-            require(not np.allclose(dz, inner * tau), "the link of the chain is du/dz = 1 / τ, not τ.")
-        _require_gradient(dz, _differences(lambda z, tau=tau: exact.value(z / tau, t), z), 3, "(p - t) / (N τ).")
-    right("Value and gradient agree with central differences, for three temperatures.")
+def baseline(function: Callable) -> None:
+    """The best constant probabilities for given labels, and their cross-entropy."""
+    labels = np.array([2, 0, 2, 2, 0, 2, 1, 2, 0, 2])  # and class 3 never occurs
+    with np.errstate(all="ignore"):
+        result = function(labels.copy(), 4)
+    require(isinstance(result, tuple) and len(result) == 2, "return two things: the probabilities, and the loss.")
+    p, loss = result
+    require(isinstance(p, np.ndarray), f"the probabilities must be an ndarray, got {type(p).__name__}.")
+    counts = np.array([3.0, 1.0, 6.0, 0.0])
+    require(p.shape != (3,), "class 3 does not occur among the labels, but it is one of the M = 4 classes.")
+    require(p.shape != (4,) or not np.allclose(p, counts), "these are counts: probabilities sum to 1.")
+    require(p.shape != (4,) or not np.allclose(p, 0.25), "equal shares are for who does not know the labels either.")
+    require_array(p, counts / 10, "Where is the sum over n of p - t zero?")
+    require(not np.isnan(loss), "the loss is nan: 0 times minus infinity, from the class that never occurs.")
+    expected = -(0.3 * np.log(0.3) + 0.1 * np.log(0.1) + 0.6 * np.log(0.6))
+    require(not np.isclose(loss, -expected), "the sign: log p is negative, the loss is positive.")
+    require(not np.isclose(loss, 10 * expected), "this is the sum; the loss is the mean over the examples.")
+    each = -np.log([0.3, 0.1, 0.6])
+    require(
+        not np.isclose(loss, each.mean()) and not np.isclose(loss, each.sum()),
+        "every example pays, so a class counts as often as it occurs.",
+    )
+    require_number(loss, float(expected), "Every example pays -log of the probability of its own class.")
+    right(f"{expected:.2f} for the labels of this check, where log 4 = {np.log(4):.2f} would be knowing nothing.")
 
 
 def weighted(function: Callable) -> None:

@@ -1,13 +1,12 @@
 """Checks for chapter 11, The Network class."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import cnnlib
-from cnnlib.exercises import NotYet, require, require_array, require_number, right
-from cnnlib.losses import Loss
+from cnnlib.exercises import NotYet, require, require_array, require_gradients, require_number, right
 
 
 def count(number: int) -> None:
@@ -46,161 +45,136 @@ def judge(function: Callable) -> None:
     right(f"loss {loss:.3f}, accuracy {share:.0%} on the check's own examples")
 
 
-def layer(LeakyReLU: type) -> None:
-    """A layer of one's own, held to the contract of every layer."""
-    require(isinstance(LeakyReLU, type), "hand over the class itself: check.layer(LeakyReLU).")
-    require(issubclass(LeakyReLU, cnnlib.Layer), "the class must inherit from cnnlib.Layer.")
-    rng = np.random.default_rng(4)
-    x, dy = rng.standard_normal((2, 3, 2, 4, 4))
-    for slope in (0.01, 0.3):
-        leaky = LeakyReLU(slope=slope)
-        before, dbefore = x.copy(), dy.copy()
-        y = leaky.forward(x)
-        require(np.array_equal(x, before), "forward changed its argument: the caller still needs x.")
-        require(np.shape(y) == x.shape, f"the output has the shape {np.shape(y)}, expected {x.shape}.")
-        require(not np.allclose(y, np.maximum(x, 0)), "negative inputs give 0, as in a plain ReLU; they should leak.")
-        require_array(y, np.where(x > 0, x, slope * x), f"y = x where x > 0, else {slope} x.")
-        dx = leaky.backward(dy)
-        require(np.array_equal(dy, dbefore), "backward changed its argument: the caller still needs dy.")
-        expected = dy * np.where(x > 0, 1, slope)
-        require(
-            not np.allclose(dx, dy * (x > 0)), "backward blocks negative inputs; they leaked forward, so also back."
-        )
-        require(
-            not np.allclose(dx, expected / dy), "backward returns the slope alone; the chain rule multiplies it by dy."
-        )
-        require_array(dx, expected, "The slope is 1 where the input was positive, else the argument `slope`.")
-    try:
-        again = LeakyReLU(**json.loads(json.dumps(leaky.config)))
-    except AttributeError as error:
-        raise NotYet("store the constructor's argument under its own name: self.slope = slope.") from error
-    require(again.config == {"slope": 0.3}, f"config is {again.config}, expected {{'slope': 0.3}}.")
-    cnnlib.gradient_check(leaky, x)
-    for way, array in (("forward", x), ("backward", dy)):
-        result = getattr(leaky, way)(array.astype(np.float32))
-        require(
-            result.dtype == np.float32, f"{way} turns float32 into {result.dtype}: training would run in the latter."
-        )
-    right(f"{leaky!r} keeps the contract, and its gradient agrees with central differences.")
+def fits(sizes: Sequence[int]) -> None:
+    """The kernel sizes for which convolution, pooling, convolution and pooling leave 12 maps of 5x5."""
+    require(isinstance(sizes, (list, tuple, set, np.ndarray)), f"expected a list of sizes, got {type(sizes).__name__}.")
+    given, expected = {int(size) for size in sizes}, {2, 3, 4, 5}
+    for K in sorted(given - expected):
+        require(1 <= K <= 28, f"a kernel of size {K} does not lie on an image of 28x28.")
+        side = ((28 - K + 1) // 2 - 2) // 2
+        require(side > 0, f"with K = {K}, too little is left for the second convolution.")
+        raise NotYet(f"K = {K} leaves 12 maps of {side}x{side}, that is {12 * side**2} features and not 300.")
+    require(given != {5}, "5 fits, but not alone: pooling rounds down, so several sides lead to the same half.")
+    require(given != {3, 5}, "nothing here asks for an odd kernel.")
+    require(given == expected, f"there are more than these {len(given)}: from 5 back, take every side that fits.")
+    right("2, 3, 4 and 5: the floor of pooling forgives a pixel, twice.")
 
 
-def accumulation(function: Callable) -> None:
-    """The gradients of a batch, from its parts."""
-    rng = np.random.default_rng(6)
-    network = cnnlib.Network([cnnlib.Dense(3, 4, rng=rng), cnnlib.Sigmoid(), cnnlib.Dense(4, 3, rng=rng)], (3,))
-    network.astype(np.float64)
-    x, t = rng.standard_normal((7, 3)), cnnlib.one_hot(rng.integers(0, 3, 7), 3, np.float64)
-    loss = _Counting()
-    network.backward(loss.gradient(network.forward(x), t))
-    whole = {name: gradient.copy() for name, gradient in network.gradients().items()}
-    for size in (7, 2, 3):
-        loss.sizes.clear()
-        before = {name: array.copy() for name, array in network.parameters().items()}
-        gradients = function(network, x.copy(), t.copy(), loss, size)
-        require(isinstance(gradients, dict), f"expected a dictionary of gradients, got {type(gradients).__name__}.")
-        require(set(gradients) == set(whole), f"expected the names {sorted(whole)}, got {sorted(gradients)}.")
-        require(
-            all(np.array_equal(before[name], array) for name, array in network.parameters().items()),
-            "the parameters changed: accumulation only collects gradients.",
-        )
-        require(max(loss.sizes, default=0) <= size, f"a part had {max(loss.sizes)} examples, {size} are allowed.")
-        require(sum(loss.sizes) == 7, f"the parts had {sum(loss.sizes)} examples together; the batch has 7.")
-        parts, got, exact = -(-7 // size), gradients["W0"], whole["W0"]
-        if np.allclose(got, exact):
-            require_array(gradients["b2"], whole["b2"], "W0 is right, b2 is not.")
-            continue
-        start = 7 - (7 % size or size)
-        network.backward(loss.gradient(network.forward(x[start:]), t[start:]))
-        last = network.gradients()["W0"]
-        require(not np.allclose(got, last), "these are the gradients of the last part alone: add them up.")
-        means = _mean_of_parts(network, x, t, size)
-        require(
-            not np.allclose(got, means * parts), "the parts are added up, but each is a mean over its own examples."
-        )
-        require(not np.allclose(got, means), "the plain mean of the parts is wrong where the last one is smaller.")
-        raise NotYet(f"W0 is wrong in parts of {size}. Weight each part by its share of the examples.")
-    right("In one part, in parts of 2 and in parts of 3: the gradients of the whole batch.")
+def skip(Skip: type) -> None:
+    """A layer that adds its input to what an inner network makes of it."""
+    require(isinstance(Skip, type) and issubclass(Skip, cnnlib.Layer), "hand over a class made from cnnlib.Layer.")
+    rng = np.random.default_rng(5)
+    layers = [cnnlib.Dense(4, 3, rng=rng), cnnlib.ReLU(), cnnlib.Dense(3, 4, rng=rng), cnnlib.Sigmoid()]
+    inner = cnnlib.Network(layers, (4,)).astype(np.float64)
+    x, dy = rng.standard_normal((2, 6, 4))
+    before, dbefore, f = x.copy(), dy.copy(), inner.forward(x).copy()
+    layer = Skip(inner)
+    y = layer.forward(x)
+    require(np.array_equal(x, before), "forward changed its argument: the caller still needs x.")
+    require(np.shape(y) != f.shape or not np.allclose(y, f), "this is f(x) alone; the input is to be added.")
+    require_array(y, x + f, "y = x + inner.forward(x).")
+    require(
+        np.array_equal(inner.layers[-1].y, f),
+        "forward changed the output of `inner`, which its last layer still needs.",
+    )
+    inner.forward(x)
+    df = inner.backward(dy).copy()
+    layer.forward(x)
+    inner.layers[0].dW[:] = 0
+    dx = layer.backward(dy)
+    require(np.array_equal(dy, dbefore), "backward changed its argument: the caller still needs dy.")
+    require(np.shape(dx) != df.shape or not np.allclose(dx, df), "the path past the inner layers is missing: add dy.")
+    require(
+        bool(inner.layers[0].dW.any()), "backward must go through `inner`, too: its layers have no gradients otherwise."
+    )
+    require_array(dx, dy + df, "Two paths lead to x: dx = dy + inner.backward(dy).")
+    parameters, gradients = layer.parameters(), layer.gradients()
+    require(bool(parameters), "the layer names no trainable arrays: hand out those of `inner`.")
+    require(set(parameters) == set(inner.parameters()), f"expected the arrays {sorted(inner.parameters())}.")
+    require(
+        all(array is inner.parameters()[name] for name, array in parameters.items()),
+        "`parameters` hands out copies: an optimizer would change those, and not the layers.",
+    )
+    require(set(gradients) == set(parameters), "`gradients` must have the names of `parameters`.")
+    require(
+        layer.astype(np.float32) is layer and inner.dtype == np.float32,
+        "`astype` must convert the arrays of `inner`, and return the layer.",
+    )
+    layer.astype(np.float64)
+    require_gradients(layer, x)
+    network = cnnlib.Network([layer, cnnlib.Dense(4, 2, rng=rng, dtype=np.float64)], (4,))
+    W, before = inner.layers[0].W, inner.layers[0].W.copy()
+    network.train_step(x, np.zeros((6, 2)), cnnlib.SGD(0.1), cnnlib.MeanSquaredError())
+    require(not np.array_equal(W, before), "a training step leaves the arrays of `inner` as they were.")
+    right("Two paths there, two paths back, and a network in a network.")
 
 
-class _Counting(Loss):
-    """Softmax with cross-entropy, which notes how many examples it sees."""
-
-    def __init__(self):
-        self.sizes, self.loss = [], cnnlib.SoftmaxCrossEntropy()
-
-    def value(self, y: np.ndarray, t: np.ndarray) -> float:
-        return self.loss.value(y, t)
-
-    def gradient(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
-        self.sizes.append(len(y))
-        return self.loss.gradient(y, t)
-
-
-def _mean_of_parts(network: cnnlib.Network, x: np.ndarray, t: np.ndarray, size: int) -> np.ndarray:
-    """The gradient of W0, wrongly taken as the plain mean over parts."""
-    parts = []
-    for start in range(0, len(x), size):
-        y = network.forward(x[start : start + size])
-        network.backward(cnnlib.SoftmaxCrossEntropy().gradient(y, t[start : start + size]))
-        parts.append(network.gradients()["W0"].copy())
-    return np.mean(parts, axis=0)
-
-
-def stopping(fit: Callable) -> None:
-    """Early stopping, rehearsed with a network whose validation losses are known beforehand."""
-    cases = [
-        # validation losses, patience, epochs allowed, best epoch, last epoch
-        ([0.9, 0.5, 0.6, 0.7, 0.55, 0.3], 2, 6, 2, 4),
-        ([0.9, 0.8, 0.85, 0.7, 0.75, 0.72, 0.71, 0.1], 3, 8, 4, 7),
-        ([0.5, 0.4, 0.3], 2, 3, 3, 3),
-    ]
-    for losses, patience, epochs, best, last in cases:
-        network = _Rehearsal(losses)
-        story = f"With the validation losses {losses[:last]} and patience {patience}"
-        answer = fit(
-            network, np.zeros((4, 1)), np.zeros(4, int), (np.zeros((2, 1)), np.zeros(2, int)), patience, epochs
-        )
-        ran = len(network.seeds)
-        require(ran >= last, f"{story}, you stopped after epoch {ran}; epoch {last} was still to come.")
-        require(ran <= last, f"{story}, you went on to epoch {ran}; epoch {last} should be the last.")
-        weight = float(network.W[0])
-        require(
-            weight == best or weight != last,
-            f"{story}, the network has the parameters of the last epoch, not of the best. "
-            "parameters() returns the arrays themselves: copy them to remember, write into them to go back.",
-        )
-        require(weight == best, f"{story}, the network has the parameters of epoch {weight:g}, expected {best}.")
-        require(answer == best, f"{story}, epoch {best} is the best, counted from 1; you returned {answer}.")
-        require(len(set(network.seeds)) == ran, "every epoch has the same seed, and so the same order of examples.")
-        first = network.optimizers[0]
-        require(
-            first is not None and all(optimizer is first for optimizer in network.optimizers),
-            "each epoch has its own optimizer, which begins without velocity: make one before the loop.",
-        )
-    right("It stops in time, and goes back to the best epoch.")
+def snapshot(take: Callable, go_back: Callable) -> None:
+    """The whole state of a run, taken and brought back twice."""
+    for optimizer in (cnnlib.Adam(0.01), cnnlib.SGD(0.1)):
+        run = _Run(optimizer)
+        run.steps(4)
+        then = run.state()
+        state = take(run.network, run.optimizer, run.rng)
+        require(_difference(then, run.state()) is None, "taking the snapshot changed the run itself.")
+        run.steps(5)
+        now, end = run.state(), run.parameters()
+        for again in ("", " the second time"):
+            go_back(run.network, run.optimizer, run.rng, state)
+            wrong = _difference(then, run.state())
+            if wrong is not None and again:
+                raise NotYet(f"the first time it works, but not again: {wrong} changed within the snapshot. Copy back.")
+            if wrong is not None:
+                now_same = np.array_equal(run.state()[wrong], now[wrong])
+                found = "as after the last step" if now_same else "not as in the snapshot"
+                hint = (
+                    "Training changes it in place: keep a copy." if wrong in CHANGED else "Keep it, and bring it back."
+                )
+                raise NotYet(f"{wrong}: {found}. {hint}")
+            run.steps(5)
+            require(
+                all(np.array_equal(end[name], array) for name, array in run.parameters().items()),
+                f"everything seems to be back, but the next steps differ{again}.",
+            )
+    right("With Adam and with momentum, twice: every bit as before.")
 
 
-class _Rehearsal:
-    """Stands in for a network: epoch k sets its only weight to k, and has a validation loss that is known."""
+CHANGED = ("the parameters", "the optimizer's memory")
 
-    def __init__(self, losses: list[float]):
-        self.losses, self.W, self.seeds, self.optimizers = losses, np.zeros(1), [], []
+
+class _Run:
+    """A training run that can be looked at."""
+
+    def __init__(self, optimizer: cnnlib.SGD | cnnlib.Adam):
+        rng = np.random.default_rng(7)
+        layers = [cnnlib.Dense(3, 5, rng=rng), cnnlib.ReLU(), cnnlib.Dense(5, 2, rng=rng)]
+        self.network, self.optimizer, self.rng = cnnlib.Network(layers, (3,)), optimizer, rng
+        self.x, self.t = rng.standard_normal((20, 3)), cnnlib.one_hot(rng.integers(0, 2, 20), 2)
+
+    def steps(self, count: int) -> None:
+        """Take some steps, each on a batch that the generator draws."""
+        for _ in range(count):
+            batch = self.rng.integers(0, 20, 4)
+            self.network.train_step(self.x[batch], self.t[batch], self.optimizer, cnnlib.SoftmaxCrossEntropy())
 
     def parameters(self) -> dict[str, np.ndarray]:
-        return {"W0": self.W}
+        return {name: array.copy() for name, array in self.network.parameters().items()}
 
-    def train(self, x, t, *, epochs=1, optimizer=None, validation=None, seed=0, **others) -> dict[str, list[float]]:
-        require(epochs == 1, f"train one epoch at a time: you asked for {epochs} at once.")
-        require(len(self.seeds) < len(self.losses), f"more than the {len(self.losses)} epochs that are allowed.")
-        self.W += len(self.seeds) + 1 - self.W  # in place, like an optimizer
-        self.seeds.append(seed)
-        self.optimizers.append(optimizer)
-        value, share = self.evaluate(x, t)
-        measured = ([], []) if validation is None else ([value], [share])
-        return {"loss": [0.1], "accuracy": [1.0], "validation_loss": measured[0], "validation_accuracy": measured[1]}
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next step depends on, as one array each."""
+        memory = [array.ravel() for arrays in self.optimizer.state.values() for array in arrays]
+        numbers = self.rng.bit_generator.state
+        return {
+            "the parameters": np.concatenate([array.ravel() for array in self.parameters().values()]),
+            "the optimizer's memory": np.concatenate([np.zeros(0), *memory]),
+            "the optimizer's count of steps": np.array(self.optimizer.steps),
+            "the random numbers still to come": np.array([json.dumps(numbers, sort_keys=True)]),
+        }
 
-    def evaluate(self, x, t, loss=None) -> tuple[float, float]:
-        return self.losses[max(len(self.seeds) - 1, 0)], 0.5
+
+def _difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str | None:
+    """The first part in which two states differ."""
+    return next((name for name, array in one.items() if not np.array_equal(array, other[name])), None)
 
 
 def dropout(Dropout: type) -> None:

@@ -39,18 +39,24 @@ def amdahl(speedup: Callable) -> None:
 
 
 def fusing(costs: Callable) -> None:
-    """Factors of multiplications and of copied numbers, fused against plain, for stride 1."""
+    """Factors of multiplications and of copied numbers, fused against plain, if a piece serves `size` outputs."""
     for K, size in ((5, 2), (3, 2), (7, 3)):
-        patch = K + size - 1
-        answer = costs(K, size)
+        piece = K + size - 1
+        answer, case = costs(K, size), f"For K={K}, size={size}: "
         require(np.shape(answer) == (2,), "return two numbers: multiplications, copied numbers.")
         products, copies = answer
-        expected = (patch / K) ** 2, patch**2 / (size * K) ** 2
+        expected = piece / K, piece / (size * K**2)
+        require(not np.isclose(products, (K + size) / K), f"the piece of K={K}, size={size} is {piece} wide.")
+        require(not np.isclose(products, (piece / K) ** 2), "the kernel becomes wider only; it stays K rows high.")
         require(not np.isclose(copies, 1 / expected[1]), "the second factor is fused / plain as well: below 1 here.")
-        require(not np.isclose(products, (K + size) ** 2 / K**2), f"the patch of K={K}, size={size} is {patch} wide.")
-        require_number(products, expected[0], f"For K={K}, size={size}: a kernel of {patch}x{patch} in each corner.")
-        require_number(copies, expected[1], f"For K={K}, size={size}: one patch, for size * size patches before.")
-    right("Small kernels gain little: at K=3 there are nearly twice the multiplications.")
+        require(not np.isclose(copies, piece / K**2), f"im2col copies K * K numbers for each of the {size} outputs.")
+        require(
+            not np.isclose(copies, piece / (size * K)),
+            "a piece is one row high: no pixel is copied for each of K rows.",
+        )
+        require_number(products, expected[0], f"{case}a kernel of {K}x{piece} takes the place of one of {K}x{K}.")
+        require_number(copies, expected[1], f"{case}one piece, for {size} patches before.")
+    right("A 3x3 kernel gains less: a third more multiplications, and 4 copies instead of 18.")
 
 
 def counterexample(function: Callable) -> None:
@@ -85,5 +91,5 @@ def average(merge: Callable) -> None:
         corner = np.zeros(shape)
         corner[:, :, :K, :K] = layer.W
         require(not np.allclose(W, corner), "that is the kernel in one corner; all four outputs count.")
-        require_array(answer, expected, "Put W into each of the four corners, and take the mean.")
+        require_array(answer, expected, "Put W into each of the four places, and take the mean.")
     right("A mean is linear, so that the four kernels themselves can be averaged. A maximum is not.")
