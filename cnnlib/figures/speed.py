@@ -94,7 +94,15 @@ def draw_ladder(times: dict[str, float], line: float) -> None:
     axis.barh(list(times), times.values(), color=["#D55E00", "#E69F00", "#56B4E9", "#0072B2"])
     look = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     for row, value in enumerate(times.values()):
-        axis.text(value * 1.15, row, f"{value:,.1f}", va="center", fontsize=10, bbox=look, zorder=5)
+        axis.text(
+            value * 1.15,
+            row,
+            f"{value:,.1f}" if value < 100 else f"{value:,.0f}",
+            va="center",
+            fontsize=10,
+            bbox=look,
+            zorder=5,
+        )
     axis.axvline(line, color="black", linestyle="--", label=f"PyTorch, stored: {line:.1f}")
     axis.axvline(1, color="grey", label="the bound")
     axis.set(xscale="log", xlim=(0.8, max(times.values()) * 5), xlabel="time, in units of the bound")
