@@ -40,7 +40,8 @@ def draw_gradient_sizes(sizes: dict[str, list[float]]) -> None:
     for (name, size), marker, style in zip(sizes.items(), "os", ("-", "--"), strict=True):
         axis.plot(range(1, len(size) + 1), size, marker=marker, linestyle=style, label=name)
     smallest = min(map(min, sizes.values()))
-    axis.set(yscale="log", xlabel="layer", ylabel="typical size of dW", title="What is left of the gradient")
+    axis.set(yscale="log", ylabel="typical size of dW", title="What is left of the gradient")
+    axis.set(xlabel="layer (the last gives the scores)")
     axis.set(ylim=(min(1e-9, smallest / 3), 1), xticks=range(1, len(size) + 1))
     axis.legend(loc="lower right")
 
