@@ -3,8 +3,9 @@
 A network that is trained further on a few drawings alone learns them, and unlearns the rest: nothing in those drawings
 speaks for it (*catastrophic forgetting*). So each step mixes the drawings with replayed digits, whose targets are not
 labels, but what the network itself said before the first lesson. It may change its mind on the drawings, and is asked
-to stay the same everywhere else. At the end it goes back up to a fifth of the way to where it came from: that costs
-little of what it has learned, and brings back much of what it has forgotten.
+to stay the same everywhere else. Both come in random distortions: a few drawings then speak for all that the same hand
+might have written, and a few digits for what must not change. At the end the network goes back up to a fifth of the way
+to where it came from: that costs little of what it has learned, and brings back much of what it has forgotten.
 
 References
 ----------
@@ -16,6 +17,7 @@ Wortsman et al. (2022), "Robust fine-tuning of zero-shot models": the way back.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnlib.augmentation import Distortion
 from cnnlib.data import load_digits
 from cnnlib.losses import CategoricalCrossEntropy, one_hot
 from cnnlib.network import Network
@@ -24,7 +26,8 @@ from cnnlib.validation import positive
 
 # Found on drawings of 30 writers, see scripts/measure_drawing.py: more drawings a step learn faster and forget more.
 STEPS, RATE, MOMENTUM = 60, 0.005, 0.9
-DRAWINGS, REPLAYED = 8, 56  # in each step
+DRAWINGS, REPLAYED = 16, 112  # in each step
+COPIES = 3  # distorted ones of each replayed digit, beside itself
 KEPT = 0.8  # of what the steps have changed; more, 1 - 1/N, with more than 5 drawings, which say more than few
 
 
@@ -39,8 +42,8 @@ class Teacher:
     network : Network
         From 28x28 images to ten probabilities. It is changed in place.
     replay : array_like of shape (N, 28, 28), optional
-        What to replay: uint8 from 0 to 255, or float from 0 to 1. By default the training digits that come with the
-        package, so that teaching is the same for everybody.
+        What to replay, and distorted copies of it: uint8 from 0 to 255, or float from 0 to 1. By default the training
+        digits that come with the package, so that teaching is the same for everybody.
 
     Attributes
     ----------
@@ -55,9 +58,12 @@ class Teacher:
             )
         self.network = network
         self.before = {name: array.copy() for name, array in network.parameters().items()}
-        self.replay = network.prepare(load_digits().train_images if replay is None else replay)
-        if len(self.replay) == 0:
+        digits = network.prepare(load_digits().train_images if replay is None else replay)
+        if len(digits) == 0:
             raise ValueError("there is nothing to replay: expected at least one image")
+        self.distort, rng = Distortion(), np.random.default_rng(0)
+        copies = [self.distort(digits[:, 0], rng)[:, np.newaxis] for _ in range(COPIES)]
+        self.replay = np.concatenate([digits, *copies])
         self.targets = network.predict(self.replay)
 
     def reset(self) -> None:
@@ -75,9 +81,9 @@ class Teacher:
         labels : array_like of shape (N,)
             What they are, 0 to 9.
         steps : int
-            Steps of gradient descent; each sees `DRAWINGS` drawings and `REPLAYED` replayed digits, at random.
+            Steps of gradient descent; each sees `DRAWINGS` drawings, newly distorted, and `REPLAYED` replayed digits.
         seed : int
-            Decides which.
+            Decides which, and how distorted.
         """
         network, steps = self.network, positive("steps", steps)
         images, t = np.asarray(images), one_hot(np.asarray(labels, dtype=int), 10, network.dtype)
@@ -93,7 +99,7 @@ class Teacher:
         for _ in range(steps):
             drawn = np.resize(rng.permutation(len(x)), DRAWINGS)  # repeated, if there are fewer
             replayed = rng.integers(len(self.replay), size=REPLAYED)
-            batch = np.concatenate([x[drawn], self.replay[replayed]])
+            batch = np.concatenate([self.distort(x[drawn, 0], rng)[:, np.newaxis], self.replay[replayed]])
             targets = np.concatenate([t[drawn], self.targets[replayed]])
             fast.train_step(batch, targets, optimizer, loss)
         kept = max(KEPT, 1 - 1 / len(x))

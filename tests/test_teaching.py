@@ -118,10 +118,10 @@ def test_what_was_measured_belongs_to_this_network(network, measured):
 
 
 def test_goals_of_teaching(measured):
-    """Five drawings nearly halve a new writer's errors, on average, at a cost of at most 0.15 points on MNIST."""
+    """Five drawings halve a new writer's errors, on average, at a cost of at most 0.15 points on MNIST."""
     assert measured["teaching"]["corrections"][:2] == [0, 5]
     errors = 100 - np.mean(measured["teaching"]["accuracy"], axis=0)
-    assert errors[1] <= 0.55 * errors[0]
+    assert errors[1] <= 0.5 * errors[0]
     mnist = np.mean(measured["teaching"]["mnist"], axis=0)
     assert (mnist >= mnist[0] - 0.15).all()
     assert measured["teaching"]["seconds"] < 1
