@@ -44,7 +44,7 @@ def _draw_product(axis, titles: tuple[str, str, str], sizes: tuple[int, int, int
     for which, (title, (left, top, height, width)) in enumerate(zip(titles, places, strict=True)):
         for r, s in np.ndindex(height, width):
             lit = (r == meet[0] or which == 1) and (s == meet[1] or which == 0)
-            color = "C3" if lit else "white"
+            color = "C5" if lit else "white"
             axis.add_patch(plt.Rectangle((left + s, top + r), 1, 1, facecolor=color, edgecolor="0.4"))
         axis.text(left + width / 2, top - 0.2, title, ha="center")
     axis.set(xlim=(-0.3, inner + columns + 1.3), ylim=(rows + 0.1, -inner - 1.9), aspect="equal")
