@@ -1,11 +1,12 @@
 """The appendices are complete: no symbol and no term is used that they do not list, and what they list is in use.
 
-The pages are read by the same Markdown parser as the book. Directives such as exercises are looked into, code is not.
+The pages are read by the same Markdown parser as the book. Directives such as exercises are looked into; of code, only
+formulas in strings, as in the labels of a figure. At the end: chapters and cells are as short as they should be.
 """
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import nbformat
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -22,22 +24,33 @@ import cnnlib
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(parse_toc_yaml(ROOT / "_toc.yml"))
 APPENDICES = {f"book/{name}" for name in ("index", "notation", "glossary", "for-teachers", "references")}
-PARSER = MarkdownIt().enable("table").use(dollarmath_plugin, allow_labels=True).use(colon_fence_plugin)
+NOTEBOOKS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
+PARSER = (
+    MarkdownIt().enable("table").use(dollarmath_plugin, allow_labels=True).use(amsmath_plugin).use(colon_fence_plugin)
+)
 
 
 def text_of(page: str) -> str:
     """The Markdown of a page, or of all Markdown cells of a notebook."""
     if (ROOT / f"{page}.md").exists():
         return (ROOT / f"{page}.md").read_text("utf-8")
+    return "\n\n".join(sources(page, "markdown"))
+
+
+@cache
+def sources(page: str, kind: str) -> list[str]:
+    """The sources of a notebook's cells of one kind, "markdown" or "code"."""
     cells = nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return [cell.source for cell in cells if cell.cell_type == kind]
 
 
 def tokens(text: str) -> Iterator[Token]:
     """Parse Markdown, and what stands in directives as well."""
     for token in PARSER.parse(text):
         if token.type in ("fence", "colon_fence"):
-            if token.info.startswith("{"):
+            if token.info.startswith("{math}"):
+                yield Token("math_block", "math", 0, content=token.content)
+            elif token.info.startswith("{"):
                 yield from tokens(token.info.partition("}")[2])  # its title
                 yield from tokens(token.content)
         elif token.type == "inline":
@@ -64,16 +77,18 @@ LAYOUT = "frac dfrac tfrac left right big Big bigl bigr Bigl Bigr quad qquad und
 SCHOOL = "cdot times dots pm sqrt le leq ge geq ne neq infty pi to log max min tanh mid"
 NO_SYMBOLS = {f"\\{name}" for name in (LAYOUT + " " + SCHOOL).split()}
 
-WORDS = re.compile(r"\\(?:text|operatorname|begin|end)\{[^{}]*\}|\\mathrm\{\w\w+\}")
+WORDS = re.compile(r"\\(?:text|begin|end)\{[^{}]*\}")
+NAME = re.compile(r"\\(?:operatorname|mathrm)\{(\w\w+)\}")  # of a function
 ONE_SIGN = re.compile(r"\\(?:mathrm|mathbb)\{\w\}|\\(?:tilde|hat|bar|widehat)\s*(?:\{\w+\}|\w)|\\[A-Za-z]+|[A-Za-z]")
 SAME = {"\\lVert": "\\rVert", "\\lvert": "\\rvert", "\\vert": "\\rvert", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 SAME |= {"\\langle": "\\rangle", "\\Longleftrightarrow": "\\Leftrightarrow"}
 
 
 def symbols(formula: str) -> set[str]:
-    """The letters, decorated letters and signs of a formula, without words, layout and signs known from school."""
-    found = {re.sub(r"[\s{}]", "", sign) for sign in ONE_SIGN.findall(WORDS.sub(" ", formula))}
-    return {SAME.get(sign, sign) for sign in found} - NO_SYMBOLS
+    """The letters, decorated letters, signs and names of a formula, without words, layout and what school teaches."""
+    formula = WORDS.sub(" ", formula)
+    found = {re.sub(r"[\s{}]", "", sign) for sign in ONE_SIGN.findall(NAME.sub(" ", formula))}
+    return {SAME.get(sign, sign) for sign in found} - NO_SYMBOLS | set(NAME.findall(formula))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +96,7 @@ def symbols(formula: str) -> set[str]:
     [
         (r"dW_{dm} = \sum_n x_{nd}", {"d", "W", "m", "\\sum", "n", "x"}),
         (r"\tilde x_{r \cdot \text{stride}} \le \tilde{x}", {"\\tildex", "r"}),
-        (r"\operatorname{Var}(W) + \mathrm{E}[g] + \mathrm{relu}(z)", {"W", "\\mathrmE", "g", "z"}),
+        (r"\operatorname{Var}(W) + \mathrm{E}[g] + \mathrm{relu}(z)", {"Var", "W", "\\mathrmE", "g", "relu", "z"}),
         (r"\begin{cases} \lvert \hat m \rvert & \eta \end{cases}", {"\\rvert", "\\hatm", "\\eta"}),
     ],
 )
@@ -89,8 +104,44 @@ def test_symbols_are_found(formula, expected):
     assert symbols(formula) == expected
 
 
+def formulas(tokens: Iterable[Token]) -> Iterator[str]:
+    return (token.content for token in tokens if token.type.startswith(("math", "amsmath")))
+
+
 def symbols_of(page: str) -> set[str]:
-    return {sign for token in tokens_of(page) if token.type.startswith("math") for sign in symbols(token.content)}
+    printed = re.findall(r"\$([^$\"\n]+)\$", "\n".join(sources(page, "code"))) if page in NOTEBOOKS else []
+    return {sign for formula in (*formulas(tokens_of(page)), *printed) for sign in symbols(formula)}
+
+
+# Where a symbol or a term may stand on a page.
+PLACES = [
+    "# A heading with {}",
+    "Text with {}, and more.",
+    "- a list\n  1. in a list: {}",
+    "> {}",
+    "| a | b |\n|---|---|\n| 1 | {} |",
+    "````{exercise} ★ Title\n:label: ex\n\nText\n\n```{dropdown} Hint\n{}\n```\n````",
+    "```{dropdown} What is {}?\nAn answer.\n```",
+    ":::{admonition} Title\n:class: tip\n- {}\n:::",
+    "[{}](page.md)",
+    "*in italics {}*",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_overlooked(place):
+    found = list(tokens(place.replace("{}", r"$\zeta$")))
+    assert [symbols(formula) for formula in formulas(found)] == [{"\\zeta"}]
+    assert list(bold(tokens(place.replace("{}", "**flux capacitor**")))) == ["flux capacitor"]
+
+
+@pytest.mark.parametrize(
+    "block", ["$$\n{}\n$$ (eq-1)", "```{math}\n:label: eq-1\n{}\n```", "\\begin{align}\n{} &= 1\n\\end{align}"]
+)
+def test_no_formula_is_overlooked(block):
+    assert {sign for formula in formulas(tokens(block.replace("{}", r"\zeta"))) for sign in symbols(formula)} >= {
+        "\\zeta"
+    }
 
 
 def rows(text: str) -> Iterator[list[list[Token]]]:
@@ -167,7 +218,6 @@ NO_TERMS = {
         "in training",
         "message",
         "several examples",
-        "all sizes different",
         "every option",
         "random upstream gradient",
     },
@@ -179,10 +229,10 @@ def plain(term: str) -> str:
     return re.sub(r"^(the|an|a) |s$", "", " ".join(term.lower().split()))
 
 
-def bold(page: str) -> Iterator[str]:
-    """What a page prints in bold, if it is at most three words long and no sentence."""
+def bold(tokens: Iterable[Token]) -> Iterator[str]:
+    """What is printed in bold, if it is at most three words long and no sentence."""
     content = None
-    for token in tokens_of(page):
+    for token in tokens:
         if token.type == "strong_open":
             content = ""
         elif token.type == "strong_close":
@@ -193,26 +243,71 @@ def bold(page: str) -> Iterator[str]:
             content += " " if token.type == "softbreak" else token.content
 
 
+ENTRIES = re.search(r"```\{glossary\}\n:sorted:\n(.*?)```", text_of("book/glossary"), re.DOTALL)[1].strip()
+
+
 @cache
 def glossary() -> set[str]:
     """The terms: the lines of the directive that are not indented."""
-    entries = re.search(r"```\{glossary\}\n:sorted:\n(.*?)```", text_of("book/glossary"), re.DOTALL)[1]
-    return {line for line in entries.splitlines() if line and not line.startswith(" ")}
+    return {line for line in ENTRIES.splitlines() if line and not line.startswith(" ")}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in APPENDICES])
 def test_every_term_is_in_the_glossary(page):
     known = {plain(term) for term in glossary()}
     exceptions = NO_TERMS.get(page.rpartition("/")[2][:2], set())
-    terms = {plain(term) for term in bold(page)} - {plain(term) for term in exceptions}
+    terms = {plain(term) for term in bold(tokens_of(page))} - {plain(term) for term in exceptions}
     missing = {term for term in terms if not any(f"{entry} ".startswith(f"{term} ") for entry in known)}
     assert not missing, f"{page} introduces {sorted(missing)}, which book/glossary.md does not define"
 
 
 def test_exceptions_are_needed():
     pages = {page.rpartition("/")[2][:2]: page for page in PAGES}
-    unused = {key: {plain(t) for t in terms} - {plain(t) for t in bold(pages[key])} for key, terms in NO_TERMS.items()}
+    unused = {
+        key: {plain(term) for term in terms} - {plain(term) for term in bold(tokens_of(pages[key]))}
+        for key, terms in NO_TERMS.items()
+    }
     assert not any(unused.values()), unused
+
+
+# What a page says, or its code, for a term that it explains under a shorter or longer name.
+SAID = {
+    "analytic gradient": "analytic",
+    "cosine schedule": "cosine",
+    "expected value": "mathrm E",
+    "floating-point number": "float64",
+    "full padding": "full",
+    "Glorot initialisation": "Glorot",
+    "He initialisation": "initializer",
+    "initialisation": "initial",
+    "normal distribution": "standard normal",
+    "separable kernel": "separable",
+    "symmetry breaking": "symmetry",
+    "transfer learning": "transfer",
+    "valid padding": "valid",
+    "warm-up": "warms up",
+}
+
+
+def letters(text: str) -> str:
+    """A text in lower case, with a space for all that is no letter or digit."""
+    return re.sub(r"[\W_]+", " ", text.lower())
+
+
+@cache
+def vocabulary(page: str) -> str:
+    return letters("\n".join([text_of(page), *(sources(page, "code") if page in NOTEBOOKS else [])]))
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES.split("\n\n") if "[" in entry])
+def test_terms_are_used_where_the_glossary_says(entry):
+    pages = {"report": "notebooks/how-we-know", "Beyond digits": "book/beyond-digits"}
+    pages |= {chapter_of(page): page for page in PAGES if chapter_of(page)}
+    terms = [line for line in entry.splitlines() if not line.startswith(" ")]
+    words = [plain(letters(word)) for term in terms for word in (term, SAID.get(term, term))]
+    for named in re.findall(r"\[([\w\s]+)\]", entry):
+        page = pages[" ".join(named.split())]
+        assert any(word in vocabulary(page) for word in words), f"{page} does not speak of {terms[0]}"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -222,8 +317,7 @@ def test_references_to_terms_lead_somewhere(page):
 
 
 def test_definitions_are_short():
-    entries = re.search(r"```\{glossary\}\n:sorted:\n(.*?)```", text_of("book/glossary"), re.DOTALL)[1]
-    long = [entry.split("\n")[0] for entry in entries.strip().split("\n\n") if len(entry.split()) > 60]
+    long = [entry.split("\n")[0] for entry in ENTRIES.split("\n\n") if len(entry.split()) > 60]
     assert not long
 
 
@@ -264,3 +358,65 @@ def test_the_tests_that_the_report_names_exist():
     named = {token.content for token in tokens_of("notebooks/how-we-know") if token.type == "code_inline"}
     named = {name for name in named if name.startswith("test_")}
     assert named and {name for name in named if not list((ROOT / "tests").glob(name))} == set()
+
+
+# For teachers
+
+
+def exercises() -> dict[str, tuple[str, str]]:
+    """For the label of each exercise, its stars and its title."""
+    found = (
+        match for page in NOTEBOOKS for match in re.finditer(r"\{exercise\} (★+) (.+)\n:label: (\S+)", text_of(page))
+    )
+    return {match[3]: (match[1], match[2].strip()) for match in found}
+
+
+def test_exercises_for_teachers_are_called_by_their_names():
+    named = re.findall(r"\{ref\}`([^`<]+) <([^`>]+)>`", text_of("book/for-teachers").replace("\n", " "))
+    assert named
+    assert {label: title for title, label in named} == {
+        label: exercises().get(label, ("", ""))[1] for _, label in named
+    }
+
+
+@pytest.mark.parametrize(("who", "stars"), [("all", "★"), ("most", "★★"), ("the fast", "★★★")])
+def test_exercises_for_teachers_are_as_hard_as_they_say(who, stars):
+    text = text_of("book/for-teachers").replace("\n", " ")
+    given = re.findall(rf"\*\*For {who}:\*\*(.*?)(?=\*\*|\||#)", text)
+    assert len(given) == 10  # one for each session
+    labels = {label for part in given for label in re.findall(r"<(ex-[^>]+)>", part)}
+    assert {label: exercises()[label][0] for label in labels} == dict.fromkeys(labels, stars)
+
+
+def minutes(page: str) -> tuple[int, int]:
+    """How long it takes to read a chapter, and to do its exercises, as its top says."""
+    text = " ".join(text_of(page).split())
+    return tuple(map(int, re.search(r"\*\*Time:\*\* (\d+) minutes to read, (\d+) to do", text).groups()))
+
+
+def test_minutes_for_teachers_are_those_of_the_chapters():
+    plan = [row for row in rows(text_of("book/for-teachers")) if row and "../notebooks/" in str(row[1])]
+    linked = [[token.attrs["href"][3:-6] for token in row[1] if token.type == "link_open"] for row in plan]
+    stated = [tuple(int(row[column][0].content) for column in (2, 3)) for row in plan]
+    assert len(plan) == 10
+    assert stated == [tuple(map(sum, zip(*map(minutes, pages), strict=True))) for pages in linked]
+
+
+# How long chapters and cells may be
+
+
+def words(page: str) -> int:
+    """How many words a chapter has; a formula counts as one."""
+    return sum(
+        len(re.sub(r"\$\$.*?\$\$|\$[^$]*\$", " x ", cell, flags=re.S).split()) for cell in sources(page, "markdown")
+    )
+
+
+@pytest.mark.parametrize("page", [page for page in NOTEBOOKS if chapter_of(page)])
+def test_a_chapter_can_be_read_in_one_sitting(page):
+    assert words(page) <= 2500
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_no_cell_is_longer_than_a_screen(page):
+    assert [cell for cell in sources(page, "code") if len(cell.splitlines()) > 20] == []

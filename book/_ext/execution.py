@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.output_widget import OutputWidget
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -57,16 +58,29 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+class SilentOutput(OutputWidget):
+    """What an `interact` draws into. It does not report back to the kernel what it has received.
+
+    No notebook asks for that; and the message, sent while the client waits for the kernel's reply on the same socket,
+    now and then makes it miss the reply and wait until the cell's time is up.
+    """
+
+    def sync_state(self) -> None:
+        pass
+
+
 def execute(path: Path) -> nbformat.NotebookNode:
     """Return the notebook with new outputs."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
+    client = NotebookClient(
         notebook,
         kernel_name="python3",
         timeout=SECONDS_PER_CELL,
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--IPKernelApp.log_level=40"],  # errors; each kernel would warn that it talks over TCP
-    ).execute()
+    )
+    client.widget_registry = {"@jupyter-widgets/output": {"OutputModel": SilentOutput}}
+    client.execute()
     for cell in code_cells(notebook):
         cell.outputs = merge_streams(without_controls(cell.outputs))
     return notebook
