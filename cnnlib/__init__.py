@@ -4,6 +4,7 @@ from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.convolution import Convolutional, col2im, im2col
 from cnnlib.data import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
 from cnnlib.dense import Dense
+from cnnlib.digit_pad import DigitPad
 from cnnlib.gradients import GradientError, gradient_check
 from cnnlib.images import rasterize, read_digit, to_mnist_frame
 from cnnlib.layer import Layer, batch_last
@@ -21,6 +22,7 @@ __all__ = [
     "DataError",
     "DataNotFoundError",
     "Dense",
+    "DigitPad",
     "Flatten",
     "GradientError",
     "Layer",

@@ -393,7 +393,7 @@ class DigitPad(widgets.VBox):
         except OSError as error:
             self._say(f"It could not be saved: {error}")
         else:
-            self._say(f"Saved. To draw with it again: DigitPad(cnnlib.Network.load({self.path_field.value!r}))")
+            self._say(f"Saved. To draw with it again: cnnlib.DigitPad(cnnlib.Network.load({self.path_field.value!r}))")
 
 
 _RESULT = '<div class="cnnlib-result">{}</div>'

@@ -253,8 +253,8 @@ def test_page_is_fast(page):
 # JupyterLab
 
 
-CELL = """from cnnlib.digit_pad import DigitPad
-pad = DigitPad()
+CELL = """import cnnlib
+pad = cnnlib.DigitPad()
 pad"""
 
 
