@@ -1,8 +1,8 @@
-"""The directive ``{digit-pad}``: a pad to draw on that works in the built page, without a kernel or a network.
+"""An admonition of the class ``digit-pad``: a pad to draw on that works in the built page, without kernel or network.
 
 The page gets book/_static/digit-pad.js, which rasterises and predicts as `cnnlib` does, and the weights of the network
 that comes with the package, written when the book is built. They are a script too, since a page that is opened from the
-disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a PDF) the directive's text stands.
+disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a PDF) the admonition stands.
 """
 
 import base64
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 NETWORK = "digit-pad-network.js"
 
@@ -20,13 +19,12 @@ class digit_pad(nodes.General, nodes.Element):
     """Where the pad is; its children are what stands there if it does not work."""
 
 
-class DigitPadDirective(SphinxDirective):
-    has_content = True
-
-    def run(self) -> list[nodes.Node]:
-        pad = digit_pad()
-        self.state.nested_parse(self.content, self.content_offset, pad)
-        return [pad]
+def make_pads(app: Sphinx, doctree: nodes.document) -> None:
+    """Put a pad where such an admonition is, without its title."""
+    for admonition in list(doctree.findall(nodes.admonition)):
+        if "digit-pad" in admonition["classes"]:
+            content = [child for child in admonition.children if not isinstance(child, nodes.title)]
+            admonition.replace_self(digit_pad("", *content))
 
 
 def visit_html(translator, node: digit_pad) -> None:
@@ -98,6 +96,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
         latex=(pass_through, pass_through),
         text=(pass_through, pass_through),
     )
-    app.add_directive("digit-pad", DigitPadDirective)
+    app.connect("doctree-read", make_pads)
     app.connect("html-page-context", add_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -170,12 +170,21 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def canonical(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leave only what matters in a notebook's metadata, so that a change in git is a change of the content."""
+    """Leave only what matters in a notebook's metadata, so that a change in git is a change of the content.
+
+    The cells of a solution are folded away in JupyterLab, as they are in the book.
+    """
     notebook = nbformat.from_dict(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    in_solution = False
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in ("mystnb", "tags")})
+        kept = {k: v for k, v in cell.metadata.items() if k in ("mystnb", "tags")}
+        if cell.cell_type == "code" and in_solution:
+            kept["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+        elif cell.cell_type == "markdown":
+            in_solution = cell.source.rfind("{solution-start}") > cell.source.rfind("{solution-end}")
+        cell.metadata = nbformat.from_dict(kept)
     return notebook
 
 

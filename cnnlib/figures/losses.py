@@ -20,7 +20,7 @@ def draw_pull(z: np.ndarray, p: np.ndarray, t: np.ndarray, dz: np.ndarray) -> No
     figure, axes = plt.subplots(1, 4, figsize=(9, 2.6))
     panels = (("scores $z$", z, 13), ("$p$", p, 1.3), ("$t$", t, 1.3), ("gradient $p - t$", dz, 1.3))
     for axis, (title, values, limit) in zip(axes, panels, strict=True):
-        bars = axis.bar(range(len(values)), values, color=np.where(values >= 0, "C0", "C1"))
+        bars = axis.bar(range(len(values)), values, color=np.where(values >= 0, "#8073AC", "#E08214"))
         axis.bar_label(bars, fmt="%.1f" if limit > 2 else "%.2f", padding=2)
         axis.axhline(0, color="black", linewidth=1)
         axis.set(xlabel="class", xticks=range(len(values)), ylim=(-limit, limit))
