@@ -2,17 +2,9 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 import cnnlib
 from cnnlib.figures import convolution_backward, convolution_forward
-
-
-@pytest.fixture(autouse=True)
-def no_window():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
 
 
 def texts(axis) -> list[str]:

@@ -6,14 +6,6 @@ import pytest
 
 from cnnlib.figures import chain_rule, dense, fundamentals
 
-
-@pytest.fixture(autouse=True)
-def no_window():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 X, LABELS = np.array([[0.1, 0.5], [0.9, 0.3], [0.8, 0.4]]), np.array([0, 1, 1])
 
 

@@ -7,13 +7,6 @@ import pytest
 from cnnlib.figures import gradient_descent, network
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def labels() -> list[str]:
     return [text.get_text() for text in plt.gca().get_legend().get_texts()]
 

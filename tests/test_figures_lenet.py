@@ -8,13 +8,6 @@ from cnnlib.figures import data, looking_inside, training
 from cnnlib.plots import RIGHT, WRONG
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def test_box_is_around_the_ink():
     image = np.zeros((28, 28), np.uint8)
     image[3:23, 6:20] = 255

@@ -9,13 +9,6 @@ from cnnlib.figures import speed
 from cnnlib.fused import FusedConvolution
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def texts(axis) -> list[str]:
     return [text.get_text() for text in axis.texts]
 

@@ -7,13 +7,6 @@ import pytest
 from cnnlib.plots import confusion_matrix, plot_confusion, plot_reliability
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def test_confusion_matrix_counts_true_classes_in_rows():
     labels, guesses = np.array([0, 1, 1, 2, 2, 2]), np.array([0, 1, 2, 2, 2, 0])
     matrix = confusion_matrix(labels, guesses, 4)
