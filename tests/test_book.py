@@ -220,6 +220,10 @@ def test_solutions_can_be_left_out(tiny: Path):
     ("code", "message"),
     [
         ("print(1 / 0)", "ZeroDivisionError: division by zero"),
+        (
+            "from ipywidgets import interact\ninteract(lambda a: 1 / (a - a), a=(0, 3));",
+            "a function with sliders failed: ZeroDivisionError: division by zero",
+        ),
         ("import sys\nprint('something is odd', file=sys.stderr)", "stderr was found in the cell outputs of cell 2"),
     ],
 )

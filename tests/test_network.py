@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import cnnlib
 from cnnlib import storage
@@ -300,6 +301,19 @@ def test_notes_must_be_json(tmp_path):
     with pytest.raises(TypeError):
         small_network().save(tmp_path / "model.npz", rng=np.random.default_rng())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", [2, 3, 9])
+def test_threads_predict_what_one_does_and_give_the_cores_back(threads):
+    network, (x, t) = small_network(), small_data()
+    alone, loss = network.predict(x), network.evaluate(x, t)
+    with threadpoolctl.threadpool_limits(threads):
+        shared = network.predict(x, batch_size=7)  # 8 batches
+        np.testing.assert_allclose(shared, alone, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(network.evaluate(x, t), loss, rtol=1e-5)
+        with pytest.raises(ValueError, match="expected a batch"):
+            network.predict(x[:, :7], batch_size=7)
+        assert [library["num_threads"] for library in cnnlib.network.BLAS.info()] == [threads]
 
 
 def test_importing_is_quiet_and_light():

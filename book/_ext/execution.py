@@ -81,6 +81,11 @@ def execute(path: Path) -> nbformat.NotebookNode:
     )
     client.widget_registry = {"@jupyter-widgets/output": {"OutputModel": SilentOutput}}
     client.execute()
+    for widget in client.comm_objects.values():
+        for output in widget.outputs:  # an error in there stops no cell, and would be seen by nobody
+            if output.output_type == "error" or output.get("name") == "stderr":
+                what = output.get("text") or f"{output.ename}: {output.evalue}"
+                raise ExtensionError(f"a function with sliders failed: {what}")
     for cell in code_cells(notebook):
         cell.outputs = merge_streams(without_controls(cell.outputs))
     return notebook
