@@ -5,9 +5,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
 from cnnlib.activations import ReLU, Sigmoid, Softmax
@@ -18,11 +18,10 @@ from cnnlib.fused import fuse, shallow_copy
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, Loss, SoftmaxCrossEntropy, one_hot
 from cnnlib.optimizers import SGD, Optimizer, Schedule, constant
+from cnnlib.parallel import BLAS, DataParallel, pays, threads
 from cnnlib.pooling import Flatten, MaxPooling
 from cnnlib.storage import load_arrays, save_arrays
 from cnnlib.validation import positive
-
-BLAS = ThreadpoolController().select(user_api="blas")  # NumPy's matrix products: how many threads they may use
 
 # The only classes that a file may name.
 LAYERS = {layer.__name__: layer for layer in (Convolutional, Dense, Flatten, MaxPooling, ReLU, Sigmoid, Softmax)}
@@ -104,23 +103,39 @@ class Network:
             layer.astype(dtype)
         return self
 
-    def fused(self) -> "Network":
+    def fused(self, needs_dx: bool = True) -> "Network":
         """Return a network that computes the same with the same parameter arrays, faster: see `cnnlib.fused`.
 
         It is what `train`, `predict` and `evaluate` work with. Saving, checking and reading are for the plain layers.
+
+        Parameters
+        ----------
+        needs_dx : bool
+            Whether its `backward` shall return the gradient of the input: training has no use for it.
         """
         network = copy.copy(self)
         network.layers = fuse(self.layers)
+        network.layers[0].needs_dx = needs_dx
         return network
 
-    def prepare(self, x: np.ndarray) -> np.ndarray:
-        """Return a batch as `forward` wants it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
+    @property
+    def saveable(self) -> bool:
+        """Whether all layers are of the library, so that a file, or another process, can be told what they are."""
+        return all(type(layer) in LAYERS.values() for layer in self.layers)
+
+    def examples(self, x: np.ndarray) -> np.ndarray:
+        """Return a batch in the shape ``(N, *input_shape)``, or raise a ValueError that says why it does not fit."""
         x = np.asarray(x)
         if self.input_shape[0] == 1 and x.ndim == len(self.input_shape):
             x = x[:, np.newaxis]
         if x.shape[1:] != self.input_shape:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"expected a batch of examples of shape (N, {shape}), got an array of shape {x.shape}")
+        return x
+
+    def prepare(self, x: np.ndarray) -> np.ndarray:
+        """Return a batch as `forward` wants it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
+        x = self.examples(x)
         if x.dtype == np.uint8:
             x = batch_last(x).astype(self.dtype)
             x /= 255
@@ -140,23 +155,40 @@ class Network:
     def train_step(
         self, x: np.ndarray, t: np.ndarray, optimizer: Optimizer, loss: Loss, factor: float = 1.0
     ) -> tuple[float, np.ndarray]:
-        """Take one step on one batch: forward, loss, backward, update.
+        """Take one step on one batch: compute the gradients, and move the parameters.
 
         Returns
         -------
         tuple of float and ndarray
             The loss before the step, and the scores that it was computed from.
         """
+        value, y = self.backpropagate(x, t, loss)
+        self.update(optimizer, factor)
+        return value, y
+
+    def backpropagate(self, x: np.ndarray, t: np.ndarray, loss: Loss, weight: float = 1.0) -> tuple[float, np.ndarray]:
+        """Compute the gradients of ``weight * loss`` for one batch: prepare, forward, loss, backward.
+
+        The weight is for a batch in parts: the share of these examples in it.
+
+        Returns
+        -------
+        tuple of float and ndarray
+            The weighted loss, and the scores that it was computed from.
+        """
         layers, loss = self._trained_part(loss)
         y = self.prepare(x)
         for layer in layers:
             y = layer.forward(y)
-        dy = loss.gradient(y, t)
+        dy = weight * loss.gradient(y, t)
         for layer in reversed(layers):
             dy = layer.backward(dy)
+        return weight * loss.value(y, t), y
+
+    def update(self, optimizer: Optimizer, factor: float = 1.0) -> None:
+        """Let the optimizer move every parameter, by the gradients that the last `backward` left."""
         parameters, gradients = self.parameters(), self.gradients()
         optimizer.step([(parameters[name], gradients[name]) for name in parameters], factor)
-        return loss.value(y, t), y
 
     def train(
         self,
@@ -178,7 +210,9 @@ class Network:
         """Train by mini-batch gradient descent, and return the history.
 
         The steps are taken by `fused` copies of the layers, which share the parameters and keep all else to themselves:
-        a layer's own ``dW`` is not set by training.
+        a layer's own ``dW`` is not set by training. Long runs of convolutional networks use a second process, where the
+        matrix product may use two threads or more (see `cnnlib.parallel`): ``threadpoolctl.threadpool_limits(1)``, or
+        ``OPENBLAS_NUM_THREADS=1`` in the environment, keep it to one.
 
         Parameters
         ----------
@@ -201,7 +235,8 @@ class Network:
         augment : callable, optional
             ``augment(x, rng)`` returns a changed copy of a batch of examples.
         seed : int
-            Decides the order of the examples and the augmentation: same seed, same result.
+            Decides the order of the examples and the augmentation: same seed, same result. (With one or two processes,
+            sums are added up in another order, so that their last bits differ.)
         checkpoint : path, optional
             A file that holds the state of the run after the last whole epoch. A run that is stopped at any moment, and
             resumed, ends with the same bits as one that was not.
@@ -236,8 +271,6 @@ class Network:
         rng = np.random.default_rng(seed)
         steps = -(-len(x) // positive("batch_size", batch_size))  # an epoch
         history = {name: [] for name in HISTORY}
-        network = self.fused()
-        network.layers[0].needs_dx = False
         if checkpoint is not None:
             run = {
                 "network": self.config,
@@ -264,37 +297,39 @@ class Network:
         hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
         bar = tqdm(total=epochs * steps, unit="step", disable=hidden)
         bar.update(steps * len(history["loss"]))
-        for epoch in range(len(history["loss"]), epochs):
-            start, losses, correct = time.perf_counter(), [], 0.0
-            bar.set_description(f"Epoch {epoch + 1}/{epochs}")
-            for step, batch in enumerate(_batches(len(x), batch_size, rng)):
-                factor = schedule((epoch * steps + step) / (epochs * steps))
-                examples = x[batch] if augment is None else augment(x[batch], rng)
-                with np.errstate(over="ignore", invalid="ignore"):  # said better below
-                    value, y = network.train_step(examples, t[batch], optimizer, loss, factor)
-                if not np.isfinite(value):
-                    bar.close()
-                    raise FloatingPointError(
-                        f"the loss became {value} in epoch {epoch + 1}, step {step + 1}: "
-                        f"try a learning rate below {optimizer.rate * factor:.3g}"
-                    )
-                losses.append(value)
-                correct += accuracy(y, t[batch]) * len(batch)
-                bar.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
-                bar.update()
-            sizes = np.full(steps, batch_size)
-            sizes[-1] = len(x) - batch_size * (steps - 1)
-            history["loss"].append(float(np.average(losses, weights=sizes)))
-            history["accuracy"].append(correct / len(x))
-            history["batch_loss"].extend(losses)
-            history["rate"].append(optimizer.rate * factor)
-            if validation is not None:
-                value, share = self.evaluate(*validation, loss)
-                history["validation_loss"].append(value)
-                history["validation_accuracy"].append(share)
-            history["seconds"].append(time.perf_counter() - start)
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, run, *state, history)
+        helped = pays(self, loss, batch_size, epochs * steps)  # whether two processes share each step
+        with DataParallel(self, batch_size) if helped else nullcontext(self.fused(needs_dx=False)) as network:
+            for epoch in range(len(history["loss"]), epochs):
+                start, losses, correct = time.perf_counter(), [], 0.0
+                bar.set_description(f"Epoch {epoch + 1}/{epochs}")
+                for step, batch in enumerate(_batches(len(x), batch_size, rng)):
+                    factor = schedule((epoch * steps + step) / (epochs * steps))
+                    examples = x[batch] if augment is None else augment(x[batch], rng)
+                    with np.errstate(over="ignore", invalid="ignore"):  # said better below
+                        value, y = network.train_step(examples, t[batch], optimizer, loss, factor)
+                    if not np.isfinite(value):
+                        bar.close()
+                        raise FloatingPointError(
+                            f"the loss became {value} in epoch {epoch + 1}, step {step + 1}: "
+                            f"try a learning rate below {optimizer.rate * factor:.3g}"
+                        )
+                    losses.append(value)
+                    correct += accuracy(y, t[batch]) * len(batch)
+                    bar.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
+                    bar.update()
+                sizes = np.full(steps, batch_size)
+                sizes[-1] = len(x) - batch_size * (steps - 1)
+                history["loss"].append(float(np.average(losses, weights=sizes)))
+                history["accuracy"].append(correct / len(x))
+                history["batch_loss"].extend(losses)
+                history["rate"].append(optimizer.rate * factor)
+                if validation is not None:
+                    value, share = self.evaluate(*validation, loss)
+                    history["validation_loss"].append(value)
+                    history["validation_accuracy"].append(share)
+                history["seconds"].append(time.perf_counter() - start)
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, run, *state, history)
         bar.close()
         return history
 
@@ -330,7 +365,7 @@ class Network:
             If a layer is of a class that `load` would not build, such as one of your own.
         """
         for index, layer in enumerate(self.layers):
-            if LAYERS.get(type(layer).__name__) is not type(layer):
+            if type(layer) not in LAYERS.values():
                 raise TypeError(f"layer {index} is a {type(layer).__name__}: only {', '.join(LAYERS)} can be saved")
         save_arrays(path, self.parameters(), {"format": "cnnlib network 1", "network": self.config, "notes": notes})
 
@@ -374,14 +409,14 @@ class Network:
         if len(x) <= batch_size:
             return _forward(layers, self.prepare(x))
         batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
-        threads = max((library["num_threads"] for library in BLAS.info()), default=1)
+        count = threads()
 
         def work(some: list[np.ndarray]) -> list[np.ndarray]:
             own = [shallow_copy(layer) for layer in layers]  # layers keep what they have seen
             return [_forward(own, self.prepare(batch)) for batch in some]
 
-        shares = [batches[len(batches) * i // threads : len(batches) * (i + 1) // threads] for i in range(threads)]
-        with BLAS.limit(limits=1), ThreadPoolExecutor(threads) as pool:
+        shares = [batches[len(batches) * i // count : len(batches) * (i + 1) // count] for i in range(count)]
+        with BLAS.limit(limits=1), ThreadPoolExecutor(count) as pool:
             return np.concatenate([y for outputs in pool.map(work, shares) for y in outputs])
 
     def _trained_part(self, loss: Loss) -> tuple[list[Layer], Loss]:

@@ -94,8 +94,7 @@ class Teacher:
         if x is None:
             return
         rng, optimizer, loss = np.random.default_rng(seed), SGD(RATE, MOMENTUM), CategoricalCrossEntropy()
-        fast = network.fused()  # of the same parameter arrays
-        fast.layers[0].needs_dx = False
+        fast = network.fused(needs_dx=False)  # of the same parameter arrays
         for _ in range(steps):
             drawn = np.resize(rng.permutation(len(x)), DRAWINGS)  # repeated, if there are fewer
             replayed = rng.integers(len(self.replay), size=REPLAYED)

@@ -22,7 +22,15 @@ import sys
 import numpy as np
 import cnnlib
 from cnnlib.augmentation import Distortion
+from cnnlib.parallel import DataParallel
 
+class Prompt(DataParallel):
+    def __enter__(self):
+        self.wait()  # else this short run would be over before the second process has started
+        return self
+
+cnnlib.network.DataParallel = Prompt
+cnnlib.network.pays = lambda *arguments: sys.argv[3] == "two processes"
 rng = np.random.default_rng(0)
 x, t = rng.integers(0, 256, (160, 28, 28), dtype=np.uint8), rng.integers(0, 10, 160)
 network = cnnlib.lenet5(rng)
@@ -32,11 +40,11 @@ network.save(sys.argv[2])
 """
 
 
-def start(*paths):
-    return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths)])
+@pytest.mark.parametrize("processes", ["one process", "two processes"])
+def test_killed_at_random_moments_and_resumed(tmp_path, processes):
+    def start(*paths):
+        return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths), processes])
 
-
-def test_killed_at_random_moments_and_resumed(tmp_path):
     began = time.monotonic()
     assert start(tmp_path / "calm.npz", tmp_path / "expected.npz").wait() == 0
     duration = time.monotonic() - began
