@@ -152,20 +152,6 @@ class Network:
         y, t = self._run(layers, x), self._targets(t, len(x))
         return loss.value(y, t), accuracy(y, t)
 
-    def train_step(
-        self, x: np.ndarray, t: np.ndarray, optimizer: Optimizer, loss: Loss, factor: float = 1.0
-    ) -> tuple[float, np.ndarray]:
-        """Take one step on one batch: compute the gradients, and move the parameters.
-
-        Returns
-        -------
-        tuple of float and ndarray
-            The loss before the step, and the scores that it was computed from.
-        """
-        value, y = self.backpropagate(x, t, loss)
-        self.update(optimizer, factor)
-        return value, y
-
     def backpropagate(self, x: np.ndarray, t: np.ndarray, loss: Loss, weight: float = 1.0) -> tuple[float, np.ndarray]:
         """Compute the gradients of ``weight * loss`` for one batch: prepare, forward, loss, backward.
 
@@ -185,10 +171,20 @@ class Network:
             dy = layer.backward(dy)
         return weight * loss.value(y, t), y
 
-    def update(self, optimizer: Optimizer, factor: float = 1.0) -> None:
-        """Let the optimizer move every parameter, by the gradients that the last `backward` left."""
+    def train_step(
+        self, x: np.ndarray, t: np.ndarray, optimizer: Optimizer, loss: Loss, factor: float = 1.0
+    ) -> tuple[float, np.ndarray]:
+        """Take one step on one batch: compute the gradients, and move the parameters.
+
+        Returns
+        -------
+        tuple of float and ndarray
+            The loss before the step, and the scores that it was computed from.
+        """
+        value, y = self.backpropagate(x, t, loss)
         parameters, gradients = self.parameters(), self.gradients()
         optimizer.step([(parameters[name], gradients[name]) for name in parameters], factor)
+        return value, y
 
     def train(
         self,

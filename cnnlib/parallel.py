@@ -124,9 +124,10 @@ class DataParallel:
             else:
                 other_gradients = network.gradients().values()
                 other_value, other_y = network.backpropagate(x[half:], t[half:], loss, (N - half) / N)
-            for gradient, other in zip(network.gradients().values(), other_gradients, strict=True):
+            parameters, gradients = network.parameters(), network.gradients()
+            for gradient, other in zip(gradients.values(), other_gradients, strict=True):
                 gradient += other
-            network.update(optimizer, factor)
+            optimizer.step([(parameters[name], gradients[name]) for name in parameters], factor)
         return value + other_value, np.concatenate([y, other_y])
 
     def ask(self, x: np.ndarray, t: np.ndarray, loss: Loss, N: int) -> bool:

@@ -11,10 +11,6 @@ def intensity(m, k, n):
     return 2 * m * k * n / (4 * (m * k + k * n + m * n))
 
 
-def amdahl(share, threads):
-    return 1 / (1 - share + share / threads)
-
-
 def fusing(K, size):
     piece = K + size - 1
     return piece / K, piece / (size * K**2)
@@ -35,7 +31,6 @@ def one_corner(W):
 RIGHT = [
     (check.flop, 1_440_000),
     (check.intensity, intensity),
-    (check.amdahl, amdahl),
     (check.fusing, fusing),
     (check.counterexample, np.abs),
     (check.counterexample, lambda z: -z),
@@ -50,8 +45,6 @@ WRONG = [
     (check.intensity, lambda m, k, n: 4 * intensity(m, k, n), "4 bytes"),
     (check.intensity, lambda m, k, n: intensity(m, k, n) / 2, "two operations"),
     (check.intensity, lambda m, k, n: m * k * n / (2 * (m * k + k * n)), "written"),
-    (check.amdahl, lambda share, threads: 1 - share + share / threads, "Half of the time"),
-    (check.amdahl, lambda share, threads: threads, "Half of the time"),
     (check.fusing, lambda K, size: (fusing(K, size)[0], 1 / fusing(K, size)[1]), "below 1"),
     (check.fusing, lambda K, size: ((K + size) / K, 1), "6 wide"),
     (check.fusing, lambda K, size: (fusing(K, size)[0] ** 2, 1), "K rows high"),

@@ -29,15 +29,6 @@ def intensity(function: Callable) -> None:
     right("Large matrices have a lot to do for each number that they fetch.")
 
 
-def amdahl(speedup: Callable) -> None:
-    """How much faster a program gets when a share of it is spread over some threads."""
-    require_number(speedup(0.5, 2), 4 / 3, "Half of the time stays, the other half becomes a quarter.")
-    require_number(speedup(0, 8), 1, "Where nothing is shared out, nothing is gained.")
-    require_number(speedup(1, 8), 8, "Where all is shared out, 8 threads are 8 times as fast.")
-    require_number(speedup(0.7, 5), 1 / (0.3 + 0.14), "New time: 1 - share, plus share / threads.")
-    right("However many threads, the speedup stays below 1 / (1 - share).")
-
-
 def fusing(costs: Callable) -> None:
     """Factors of multiplications and of copied numbers, fused against plain, if a piece serves `size` outputs."""
     for K, size in ((5, 2), (3, 2), (7, 3)):
