@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -18,7 +17,7 @@ from cnnlib.fused import fuse, shallow_copy
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, Loss, SoftmaxCrossEntropy, one_hot
 from cnnlib.optimizers import SGD, Optimizer, Schedule, constant
-from cnnlib.parallel import BLAS, DataParallel, pays, threads
+from cnnlib.parallel import BLAS, threads, trainer
 from cnnlib.pooling import Flatten, MaxPooling
 from cnnlib.storage import load_arrays, save_arrays
 from cnnlib.validation import positive
@@ -117,11 +116,6 @@ class Network:
         network.layers = fuse(self.layers)
         network.layers[0].needs_dx = needs_dx
         return network
-
-    @property
-    def saveable(self) -> bool:
-        """Whether all layers are of the library, so that a file, or another process, can be told what they are."""
-        return all(type(layer) in LAYERS.values() for layer in self.layers)
 
     def examples(self, x: np.ndarray) -> np.ndarray:
         """Return a batch in the shape ``(N, *input_shape)``, or raise a ValueError that says why it does not fit."""
@@ -293,8 +287,7 @@ class Network:
         hidden = not progress or bool(os.environ.get("TQDM_DISABLE"))
         bar = tqdm(total=epochs * steps, unit="step", disable=hidden)
         bar.update(steps * len(history["loss"]))
-        helped = pays(self, loss, batch_size, epochs * steps)  # whether two processes share each step
-        with DataParallel(self, batch_size) if helped else nullcontext(self.fused(needs_dx=False)) as network:
+        with trainer(self, loss, min(batch_size, len(x)), epochs * steps) as network:  # fused, or two processes
             for epoch in range(len(history["loss"]), epochs):
                 start, losses, correct = time.perf_counter(), [], 0.0
                 bar.set_description(f"Epoch {epoch + 1}/{epochs}")

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,29 @@ def threads() -> int:
 def pays(network: "Network", loss: Loss, batch_size: int, steps: int) -> bool:
     """Whether `DataParallel` can train this network, and is faster.
 
-    It can with the layers and losses of the library, where a pipe can be waited for, which is not so on Windows. It is
-    faster if there is a core to spare, enough steps to make up for the start, and enough to do in each: convolutions,
-    and at least as many numbers as in 32 images of MNIST.
+    It can with the layers and losses of the library (not with yours, nor with a method that you have replaced), where a
+    pipe can be waited for, which is not so on Windows. It is faster if there is a core to spare, enough steps to make
+    up for the start, and enough to do in each: convolutions, and as many numbers as in 32 images of MNIST.
     """
-    able = network.saveable and type(loss) in LOSSES and hasattr(select, "poll")
+    from cnnlib.network import LAYERS, Network
+
+    ours = type(network) is Network and all(type(layer) in LAYERS.values() for layer in network.layers)
+    methods = [method for layer in network.layers for method in (layer.forward, layer.backward)]
+    ours = ours and all(method.__module__.startswith("cnnlib.") for method in methods)
+    able = ours and type(loss) in LOSSES and hasattr(select, "poll")
     large = batch_size * math.prod(network.input_shape) >= 32 * 28 * 28
     large = large and any(isinstance(layer, Convolutional) for layer in network.layers)
     return able and large and steps >= 500 and threads() > 1
+
+
+def trainer(network: "Network", loss: Loss, batch_size: int, steps: int) -> AbstractContextManager:
+    """Return, for a ``with`` statement, what takes the training steps: a `DataParallel`, or a fused network alone."""
+    if pays(network, loss, batch_size, steps):
+        try:
+            return DataParallel(network, batch_size)
+        except OSError as error:  # no folder for the shared memory, or no process to be had
+            warnings.warn(f"there is no second process, so training is slower: {error}", RuntimeWarning, stacklevel=3)
+    return contextlib.nullcontext(network.fused(needs_dx=False))
 
 
 class DataParallel:
@@ -81,31 +97,31 @@ class DataParallel:
 
     def __init__(self, network: "Network", batch_size: int):
         self.network = network.fused(needs_dx=False)
-        self.folder = tempfile.TemporaryDirectory(prefix="cnnlib-")
-        folder = Path(self.folder.name)
-        network.save(folder / "network.npz", size=batch_size // 2)
-        self.shared = SharedArrays(folder / "arrays", network, batch_size // 2)
-        # Not by `multiprocessing`, which would run the script that trains once more, if it is not made for that.
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from cnnlib.parallel import serve; serve(sys.argv[1])", folder],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the first process, which then ends the second
-        )
-        self.pipe = Pipe(self.process.stdout.fileno(), self.process.stdin.fileno())
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cnnlib-")))
+            network.save(folder / "network.npz", size=batch_size // 2)
+            self.shared = SharedArrays(folder / "arrays", network, batch_size // 2)
+            # Not by `multiprocessing`, which would run the script that trains once more, if it is not made for that.
+            command = "import sys; from cnnlib.parallel import serve; serve(sys.argv[1])"
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", command, folder],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is for the first process, which then ends the second
+            )
+            self.process = stack.enter_context(process)
+            stack.callback(process.kill)
+            self.end = stack.pop_all().close
+        self.pipe = Pipe(process.stdout.fileno(), process.stdin.fileno())
         self.ready = self.gone = False  # what is known of the other process
 
     def __enter__(self) -> "DataParallel":
         return self
 
     def __exit__(self, *error) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.folder.cleanup()
+        self.end()
 
     def train_step(
         self, x: np.ndarray, t: np.ndarray, optimizer: Optimizer, loss: Loss, factor: float = 1.0
@@ -114,15 +130,15 @@ class DataParallel:
         network, shared, N = self.network, self.shared, len(x)
         x = network.examples(x)
         half = N - N // 2
-        if half == N:
+        if half == N:  # a single example
             return network.train_step(x, t, optimizer, loss, factor)
-        with BLAS.limit(limits=1):
+        with BLAS.limit(limits=1):  # matrix products on one core: the other process has the other
             asked = self.ask(x[half:], t[half:], loss, N)
             value, y = network.backpropagate(x[:half], t[:half], loss, half / N)
             if asked and (answer := self.hear()):
                 (other_value,), other_y, other_gradients = ANSWER.unpack(answer), shared.y[: N - half], shared.gradients
             else:
-                other_gradients = network.gradients().values()
+                other_gradients = network.gradients().values()  # of the first half, for now come those of the second
                 other_value, other_y = network.backpropagate(x[half:], t[half:], loss, (N - half) / N)
             parameters, gradients = network.parameters(), network.gradients()
             for gradient, other in zip(gradients.values(), other_gradients, strict=True):
@@ -132,11 +148,11 @@ class DataParallel:
 
     def ask(self, x: np.ndarray, t: np.ndarray, loss: Loss, N: int) -> bool:
         """Ask for the gradients of `x`, a part of a batch of `N`; return whether somebody is there to answer."""
-        if self.pipe.poll(0):
+        if self.pipe.poll(0):  # it has started, or ended
             self.wait()
         if not self.ready or type(loss) not in LOSSES:
             return False
-        shared, pixels = self.shared, x.dtype == np.uint8
+        shared, pixels = self.shared, x.dtype == np.uint8  # a quarter of the bytes, and divided by 255 over there
         target = shared.pixels if pixels else shared.x
         target[: x.size].reshape(x.shape)[...] = x
         shared.t[: len(t)] = t
@@ -160,19 +176,19 @@ class DataParallel:
 
 
 def serve(folder: str) -> None:
-    """Be the second process: compute gradients as long as there are tasks."""
+    """Compute gradients as long as there are tasks: what `DataParallel` lets the second process do."""
     from cnnlib.network import Network
 
     network = Network.load(Path(folder, "network.npz"))
     shared = SharedArrays(Path(folder, "arrays"), network, network.notes["size"])
-    shutil.rmtree(folder)  # what is mapped stays
-    arrays = iter(shared.parameters)
+    shutil.rmtree(folder)  # the memory stays, as long as somebody uses it
+    arrays = iter(shared.parameters)  # the layers read them there, where the first process writes
     for layer in network.layers:
         for name in layer.params:
             setattr(layer, name, next(arrays))
     network = network.fused(needs_dx=False)
     pipe = Pipe(0, 1)  # standard input and output
-    pipe.write(ANSWER.pack(0))
+    pipe.write(ANSWER.pack(0))  # ready
     with BLAS.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
         while task := pipe.read(TASK.size):
             loss, pixels, count, N = TASK.unpack(task)

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
 import cnnlib
-from cnnlib.parallel import DataParallel, pays
+from cnnlib.parallel import DataParallel, trainer
 
 BATCHES = (32, 64, 128)
 RATE, MOMENTUM = 0.05, 0.9
@@ -89,13 +89,12 @@ class NumPyEngine:
         """Make the training examples, and what takes the steps in `train`."""
         self.images, labels = examples(count)
         self.targets = cnnlib.one_hot(labels, 10)
-        if pays(self.plain, self.loss, min(BATCHES), steps=10_000):
-            self.trainer = DataParallel(self.plain, max(BATCHES))
+        self.some = self.plain.prepare(self.images[:1])
+        self.trainer = trainer(self.plain, self.loss, max(BATCHES), steps=10_000).__enter__()  # to the process's end
+        self.network = self.trainer
+        if isinstance(self.trainer, DataParallel):
             self.trainer.wait()
             self.network = self.trainer.network
-        else:
-            self.trainer = self.network = self.plain.fused(needs_dx=False)
-        self.some = self.plain.prepare(self.images[:1])
 
     def step(self, batch: np.ndarray) -> None:
         """Gather a batch; forward, loss, backward, update."""

@@ -29,8 +29,8 @@ class Prompt(DataParallel):
         self.wait()  # else this short run would be over before the second process has started
         return self
 
-cnnlib.network.DataParallel = Prompt
-cnnlib.network.pays = lambda *arguments: sys.argv[3] == "two processes"
+cnnlib.parallel.DataParallel = Prompt
+cnnlib.parallel.pays = lambda *arguments: sys.argv[3] == "two processes"
 rng = np.random.default_rng(0)
 x, t = rng.integers(0, 256, (160, 28, 28), dtype=np.uint8), rng.integers(0, 10, 160)
 network = cnnlib.lenet5(rng)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
 
 import numpy as np
 import pytest
@@ -113,9 +113,19 @@ class OwnLoss(cnnlib.MeanSquaredError):
     """A loss that no other process knows."""
 
 
+class OwnNetwork(cnnlib.Network):
+    """A network that no other process knows."""
+
+
 def with_own_layer():
     network = cnnlib.lenet5()
     network.layers[1] = Own()
+    return network
+
+
+def with_own_method():
+    network = cnnlib.lenet5()
+    network.layers[1].backward = lambda dy: dy
     return network
 
 
@@ -127,6 +137,8 @@ def with_own_layer():
         ({"steps": 499}, False),
         ({"loss": OwnLoss()}, False),
         ({"network": with_own_layer()}, False),
+        ({"network": with_own_method()}, False),
+        ({"network": OwnNetwork(cnnlib.lenet5().layers, (1, 28, 28))}, False),
         ({"network": small_network()}, False),
         ({"network": cnnlib.Network([cnnlib.Dense(784, 10)], (784,)), "batch_size": 1000}, False),
     ],
@@ -153,8 +165,8 @@ def helped(monkeypatch):
             made.append(self)
             self.wait()
 
-    monkeypatch.setattr(cnnlib.network, "pays", always)
-    monkeypatch.setattr(cnnlib.network, "DataParallel", Recorded)
+    monkeypatch.setattr(cnnlib.parallel, "pays", always)
+    monkeypatch.setattr(cnnlib.parallel, "DataParallel", Recorded)
     return made
 
 
@@ -173,12 +185,24 @@ def test_train_takes_its_steps_together(helped, monkeypatch):
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-9)
 
 
-def test_an_error_ends_the_second_process(helped):
+def test_an_error_ends_the_second_process(helped, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     x, t = examples("pixels", 50)
     with pytest.raises(ValueError, match=r"expected a batch of examples of shape .*, got .*\(16, 1, 9, 10\)"):
         small_network().train(x, t, batch_size=16, augment=lambda x, rng: x[:, 1:], progress=False)
     (both,) = helped
-    assert both.process.returncode is not None and not Path(both.folder.name).exists()
+    assert both.process.returncode is not None and not list(tmp_path.iterdir())
+
+
+def test_where_no_second_process_can_be_had_one_trains(monkeypatch, tmp_path):
+    x, t = examples("pixels", 50)
+    alone, network = small_network(), small_network()
+    alone.train(x, t, progress=False)
+    monkeypatch.setattr(cnnlib.parallel, "pays", always)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.warns(RuntimeWarning, match=r"there is no second process, so training is slower: .*missing"):
+        network.train(x, t, progress=False)
+    np.testing.assert_array_equal(network.layers[0].W, alone.layers[0].W)
 
 
 SCRIPT = """
@@ -187,7 +211,9 @@ import numpy as np
 import cnnlib
 
 print("A script without a guard runs once.")
-cnnlib.network.pays = lambda *arguments: True
+cnnlib.parallel.pays = lambda *arguments: True
+if sys.argv[2] == "prompt":
+    cnnlib.parallel.DataParallel.__enter__ = lambda self: self.wait() or self
 network = cnnlib.lenet5(np.random.default_rng(0))
 x, t = np.zeros((64, 28, 28), np.uint8), np.zeros(64, int)
 network.train(x, t, epochs=int(sys.argv[1]), augment=lambda x, rng: print("step", flush=True) or x, progress=False)
@@ -201,8 +227,12 @@ def script(tmp_path):
     return path
 
 
-def test_a_script_runs_once(script):
-    run = subprocess.run([sys.executable, script, "2"], capture_output=True, text=True, check=True, timeout=60)
+def test_a_script_runs_once(script, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "random.py").write_text("raise ImportError('not the random that is meant')")
+    command = [sys.executable, script, "2", "prompt"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout == "A script without a guard runs once.\nstep\nstep\n" and run.stderr == ""
 
 
@@ -211,7 +241,7 @@ def test_nothing_is_left_of_a_run_that_was_killed(script, tmp_path, moment):
     folder = tmp_path / "temporary"
     folder.mkdir()
     process = subprocess.Popen(
-        [sys.executable, script, "100000"],
+        [sys.executable, script, "100000", "late"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"TMPDIR": str(folder)},
