@@ -113,6 +113,7 @@ class DataParallel:
             )
             self.process = stack.enter_context(process)
             stack.callback(process.kill)
+            stack.enter_context(BLAS.limit(limits=threads()))  # brought back even if a step is interrupted
             self.end = stack.pop_all().close
         self.pipe = Pipe(process.stdout.fileno(), process.stdin.fileno())
         self.ready = self.gone = False  # what is known of the other process

@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import cnnlib
-from cnnlib.parallel import DataParallel, pays
+from cnnlib.parallel import BLAS, DataParallel, pays, threads
 
 LOSSES = [cnnlib.CategoricalCrossEntropy(), cnnlib.MeanSquaredError()]
 
@@ -192,6 +192,12 @@ def test_an_error_ends_the_second_process(helped, monkeypatch, tmp_path):
         small_network().train(x, t, batch_size=16, augment=lambda x, rng: x[:, 1:], progress=False)
     (both,) = helped
     assert both.process.returncode is not None and not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_step_does_not_cost_a_thread():
+    with DataParallel(small_network(), batch_size=4):
+        BLAS.limit(limits=1)  # and then an interrupt, so that it is not undone
+    assert threads() == 2
 
 
 def test_where_no_second_process_can_be_had_one_trains(monkeypatch, tmp_path):
