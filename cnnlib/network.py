@@ -229,7 +229,7 @@ class Network:
             sums are added up in another order, so that their last bits differ.)
         checkpoint : path, optional
             A file that holds the state of the run after the last whole epoch. A run that is stopped at any moment, and
-            resumed, ends with the same bits as one that was not.
+            resumed, ends with the same bits as one that was not, if it may use as many threads.
         resume : bool
             Go on from the checkpoint, if there is one; all other arguments must be those of the first call.
         progress : bool
@@ -375,7 +375,7 @@ class Network:
         try:
             if description.get("format") != "cnnlib network 1":
                 raise ValueError(f"its format is {description.get('format')!r}, expected 'cnnlib network 1'")
-            network = _from_config(description["network"], arrays)
+            network = from_config(description["network"], arrays)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)} does not hold a network: {error}") from error
         network.notes = description.get("notes", {})
@@ -450,7 +450,7 @@ def _batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[
         yield order[start : start + batch_size]
 
 
-def _from_config(config: dict, arrays: dict[str, np.ndarray]) -> Network:
+def from_config(config: dict, arrays: dict[str, np.ndarray]) -> Network:
     """Build a network from its `config` and its arrays, which must fit it exactly."""
     if config["dtype"] not in ("float32", "float64"):
         raise ValueError(f"its dtype is {config['dtype']!r}, expected float32 or float64")

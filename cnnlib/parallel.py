@@ -8,8 +8,8 @@ right on, and to wake who waits for it, takes longer than many of a step's small
 Python each.
 
 *How do they talk?* The numbers lie in a file that both have mapped into their memory: what one writes there, the other
-reads. A pipe each way carries a few bytes that say when: "your half of the batch is there", "my gradients are there".
-A pipe that ends says that the other process is gone.
+reads. A pipe, which goes both ways, carries a few bytes that say when: "your half of the batch is there", "my gradients
+are there". A pipe that ends says that the other process is gone.
 
 *Who does what?* The second process can do one thing only: turn parameters and examples into gradients. Optimizer,
 random numbers, checkpoints and progress stay in the first. Until the second has started, which takes some tenths of a
@@ -17,11 +17,12 @@ second, and should it ever end too soon, the first computes both halves: no bit 
 """
 
 import contextlib
+import json
 import math
 import mmap
 import os
 import select
-import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 
 BLAS = ThreadpoolController().select(user_api="blas")  # NumPy's matrix products: how many threads they may use
 LOSSES = (CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy)
-TASK = struct.Struct("4q")  # which loss, whether pixels, how many examples, and how many in the whole batch
-ANSWER = struct.Struct("d")  # the loss
+TASK = struct.Struct("5q")  # its number, which loss, whether pixels, how many examples, and how many in the whole batch
+ANSWER = struct.Struct("qd")  # the number of the task, 0 for "ready", and the loss
 PATIENCE = 1e-3  # seconds to wait for the other process without going to sleep, from which it takes long to wake
 
 
@@ -65,9 +66,11 @@ def pays(network: "Network", loss: Loss, batch_size: int, steps: int) -> bool:
 
     ours = type(network) is Network and all(type(layer) in LAYERS.values() for layer in network.layers)
     methods = [method for layer in network.layers for method in (layer.forward, layer.backward)]
-    ours = ours and all(method.__module__.startswith("cnnlib.") for method in methods)
-    able = ours and type(loss) in LOSSES and hasattr(select, "poll")
-    large = batch_size * math.prod(network.input_shape) >= 32 * 28 * 28
+    methods += [method for loss_ in LOSSES for method in (loss_.value, loss_.gradient)]
+    files = [getattr(getattr(method, "__code__", None), "co_filename", "") for method in methods]
+    ours = ours and all(Path(file).parent == Path(__file__).parent for file in files)
+    able = ours and type(loss) in LOSSES and network.dtype in (np.float32, np.float64) and hasattr(select, "poll")
+    large = batch_size > 1 and batch_size * math.prod(network.input_shape) >= 32 * 28 * 28
     large = large and any(isinstance(layer, Convolutional) for layer in network.layers)
     return able and large and steps >= 500 and threads() > 1
 
@@ -75,10 +78,7 @@ def pays(network: "Network", loss: Loss, batch_size: int, steps: int) -> bool:
 def trainer(network: "Network", loss: Loss, batch_size: int, steps: int) -> AbstractContextManager:
     """Return, for a ``with`` statement, what takes the training steps: a `DataParallel`, or a fused network alone."""
     if pays(network, loss, batch_size, steps):
-        try:
-            return DataParallel(network, batch_size)
-        except OSError as error:  # no folder for the shared memory, or no process to be had
-            warnings.warn(f"there is no second process, so training is slower: {error}", RuntimeWarning, stacklevel=3)
+        return DataParallel(network, batch_size)
     return contextlib.nullcontext(network.fused(needs_dx=False))
 
 
@@ -97,26 +97,47 @@ class DataParallel:
 
     def __init__(self, network: "Network", batch_size: int):
         self.network = network.fused(needs_dx=False)
+        self.ready = self.gone = False  # what is known of the other process
+        self.number = 0  # of the last task
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cnnlib-")))
-            network.save(folder / "network.npz", size=batch_size // 2)
-            self.shared = SharedArrays(folder / "arrays", network, batch_size // 2)
-            # Not by `multiprocessing`, which would run the script that trains once more, if it is not made for that.
-            command = "import sys; from cnnlib.parallel import serve; serve(sys.argv[1])"
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", command, folder],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C is for the first process, which then ends the second
-            )
-            self.process = stack.enter_context(process)
-            stack.callback(process.kill)
+            try:
+                self.start(network, int(batch_size) // 2, stack)
+            except OSError as error:  # no room for the shared memory, or no process to be had
+                self.gone = True
+                warnings.warn(f"there is no second process, so training is slower: {error}", RuntimeWarning, 5)
             stack.enter_context(BLAS.limit(limits=threads()))  # brought back even if a step is interrupted
             self.end = stack.pop_all().close
-        self.pipe = Pipe(process.stdout.fileno(), process.stdin.fileno())
-        self.ready = self.gone = False  # what is known of the other process
+
+    def start(self, network: "Network", size: int, stack: contextlib.ExitStack) -> None:
+        """Start the other process, which gets at most `size` examples at a time; let `stack` end it."""
+        shapes, output = {"x": (size * math.prod(network.input_shape),)}, (size, *network.output_shape)
+        shapes |= {"t": output, "y": output}
+        for name, parameter in network.parameters().items():
+            shapes[name] = shapes[f"d{name}"] = parameter.shape
+        # A file without a name: nothing is left over, whatever happens.
+        memory = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        memory.write(bytes(sum(map(math.prod, shapes.values())) * network.dtype.itemsize))
+        memory.flush()
+        self.shared = shared_arrays(memory.fileno(), shapes, network.dtype)
+        self.parameters = [self.shared[name] for name in network.parameters()]
+        self.gradients = [self.shared[f"d{name}"] for name in network.parameters()]
+        mine, theirs = map(stack.enter_context, socket.socketpair())
+        self.pipe = Pipe(mine)
+        descriptors = memory.fileno(), theirs.fileno()
+        folders = os.pathsep.join(folder for folder in sys.path if folder and isinstance(folder, str))
+        # Not by `multiprocessing`, which would run the script that trains once more, if it is not made for that.
+        command = "import sys; from cnnlib.parallel import serve; serve(*sys.argv[1:])"
+        settings = json.dumps({"network": network.config, "shapes": shapes}, default=int)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", command, *map(str, descriptors), settings],
+            env=os.environ | {"PYTHONPATH": folders},
+            stdin=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            start_new_session=True,  # Ctrl-C is for the first process, which then ends the second
+        )
+        stack.enter_context(self.process)
+        stack.callback(self.process.kill)
+        theirs.close()
 
     def __enter__(self) -> "DataParallel":
         return self
@@ -128,16 +149,17 @@ class DataParallel:
         self, x: np.ndarray, t: np.ndarray, optimizer: Optimizer, loss: Loss, factor: float = 1.0
     ) -> tuple[float, np.ndarray]:
         """Do what `Network.train_step` does."""
-        network, shared, N = self.network, self.shared, len(x)
+        network = self.network
         x = network.examples(x)
-        half = N - N // 2
-        if half == N:  # a single example
+        N, half = len(x), len(x) - len(x) // 2
+        if half == N or len(t) != N:  # a single example, or an error that is explained there
             return network.train_step(x, t, optimizer, loss, factor)
         with BLAS.limit(limits=1):  # matrix products on one core: the other process has the other
             asked = self.ask(x[half:], t[half:], loss, N)
             value, y = network.backpropagate(x[:half], t[:half], loss, half / N)
-            if asked and (answer := self.hear()):
-                (other_value,), other_y, other_gradients = ANSWER.unpack(answer), shared.y[: N - half], shared.gradients
+            other_value = self.hear() if asked else None
+            if other_value is not None:
+                other_y, other_gradients = self.shared["y"][: N - half], self.gradients
             else:
                 other_gradients = network.gradients().values()  # of the first half, for now come those of the second
                 other_value, other_y = network.backpropagate(x[half:], t[half:], loss, (N - half) / N)
@@ -149,93 +171,73 @@ class DataParallel:
 
     def ask(self, x: np.ndarray, t: np.ndarray, loss: Loss, N: int) -> bool:
         """Ask for the gradients of `x`, a part of a batch of `N`; return whether somebody is there to answer."""
-        if self.pipe.poll(0):  # it has started, or ended
+        if not self.ready and not self.gone and self.pipe.poll(0):
             self.wait()
         if not self.ready or type(loss) not in LOSSES:
             return False
-        shared, pixels = self.shared, x.dtype == np.uint8  # a quarter of the bytes, and divided by 255 over there
-        target = shared.pixels if pixels else shared.x
+        pixels = x.dtype == np.uint8  # a quarter of the bytes, and divided by 255 over there
+        target = self.shared["x"].view(np.uint8) if pixels else self.shared["x"]
         target[: x.size].reshape(x.shape)[...] = x
-        shared.t[: len(t)] = t
-        for array, parameter in zip(shared.parameters, self.network.parameters().values(), strict=True):
+        self.shared["t"][: len(t)] = t
+        for array, parameter in zip(self.parameters, self.network.parameters().values(), strict=True):
             array[...] = parameter
-        self.pipe.write(TASK.pack(LOSSES.index(type(loss)), pixels, len(x), N))
+        self.number += 1
+        self.pipe.write(TASK.pack(self.number, LOSSES.index(type(loss)), pixels, len(x), N))
         return True
 
     def wait(self) -> None:
         """Wait until the other process has started. There is no need to: steps can be taken in the meantime."""
         if not self.ready and not self.gone:
-            self.ready = bool(self.hear())
+            self.ready = self.hear() is not None
 
-    def hear(self) -> bytes:
-        """Wait for word from the other process, and return it; nothing if there will be none."""
-        message = self.pipe.read(ANSWER.size)
-        if not message:
-            self.ready, self.gone = False, True
-            warnings.warn("the second process has ended: training goes on without it", RuntimeWarning, stacklevel=2)
-        return message
+    def hear(self) -> float | None:
+        """Wait for the answer to the last task, and return the loss; None if there will be no answer."""
+        while message := self.pipe.read(ANSWER.size):
+            number, value = ANSWER.unpack(message)
+            if number == self.number:  # and not to a task whose step was interrupted
+                return value
+        self.ready, self.gone = False, True
+        warnings.warn("the second process has ended: training goes on without it", RuntimeWarning, stacklevel=2)
+        return None
 
 
-def serve(folder: str) -> None:
+def serve(memory: str, pipe: str, settings: str) -> None:
     """Compute gradients as long as there are tasks: what `DataParallel` lets the second process do."""
-    from cnnlib.network import Network
+    from cnnlib.network import from_config
 
-    network = Network.load(Path(folder, "network.npz"))
-    shared = SharedArrays(Path(folder, "arrays"), network, network.notes["size"])
-    shutil.rmtree(folder)  # the memory stays, as long as somebody uses it
-    arrays = iter(shared.parameters)  # the layers read them there, where the first process writes
-    for layer in network.layers:
-        for name in layer.params:
-            setattr(layer, name, next(arrays))
-    network = network.fused(needs_dx=False)
-    pipe = Pipe(0, 1)  # standard input and output
-    pipe.write(ANSWER.pack(0))  # ready
+    settings = json.loads(settings)
+    shared = shared_arrays(int(memory), settings["shapes"], settings["network"]["dtype"])
+    names = [name for name in shared if f"d{name}" in shared]
+    # The layers read their parameters where the first process writes them.
+    network = from_config(settings["network"], {name: shared[name] for name in names}).fused(needs_dx=False)
+    pipe = Pipe(socket.socket(fileno=int(pipe)))
+    pipe.write(ANSWER.pack(0, 0))
     with BLAS.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
         while task := pipe.read(TASK.size):
-            loss, pixels, count, N = TASK.unpack(task)
-            numbers = shared.pixels if pixels else shared.x
+            number, loss, pixels, count, N = TASK.unpack(task)
+            numbers = shared["x"].view(np.uint8) if pixels else shared["x"]
             x = numbers[: count * math.prod(network.input_shape)].reshape(count, *network.input_shape)
-            value, shared.y[:count] = network.backpropagate(x, shared.t[:count], LOSSES[loss](), count / N)
-            for array, gradient in zip(shared.gradients, network.gradients().values(), strict=True):
-                array[...] = gradient
-            pipe.write(ANSWER.pack(value))
+            value, y = network.backpropagate(x, shared["t"][:count], LOSSES[loss](), count / N)
+            shared["y"][:count] = y
+            for name, gradient in zip(names, network.gradients().values(), strict=True):
+                shared[f"d{name}"][...] = gradient
+            pipe.write(ANSWER.pack(number, value))
 
 
-class SharedArrays:
-    """Arrays in a file that several processes have mapped into their memory.
-
-    Attributes
-    ----------
-    x, pixels : ndarray
-        The examples, one after the other, as numbers of the network's dtype or of dtype uint8, in the same place.
-    t, y : ndarray of shape (size, *output_shape)
-        Their targets, and the scores of the network.
-    parameters, gradients : list of ndarray
-        In the order of `Network.parameters`.
-    """
-
-    def __init__(self, path: Path, network: "Network", size: int):
-        parameters = [array.shape for array in network.parameters().values()]
-        output = (size, *network.output_shape)
-        shapes = [(size * math.prod(network.input_shape),), output, output, *parameters, *parameters]
-        ends = np.cumsum([math.prod(shape) for shape in shapes])
-        if not path.exists():
-            np.zeros(ends[-1], network.dtype).tofile(path)
-        with path.open("r+b") as file:
-            numbers = np.frombuffer(mmap.mmap(file.fileno(), 0), network.dtype)
-        parts = zip(np.split(numbers, ends[:-1]), shapes, strict=True)
-        self.x, self.t, self.y, *arrays = [part.reshape(shape) for part, shape in parts]
-        self.pixels = self.x.view(np.uint8)
-        self.parameters, self.gradients = arrays[: len(parameters)], arrays[len(parameters) :]
+def shared_arrays(memory: int, shapes: dict[str, tuple[int, ...]], dtype: np.typing.DTypeLike) -> dict[str, np.ndarray]:
+    """Return arrays of those names and shapes, in a file that all its processes have mapped into their memory."""
+    numbers = np.frombuffer(mmap.mmap(memory, 0), dtype)
+    parts = np.split(numbers, np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1])
+    return {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
 
 
 class Pipe:
-    """Two file descriptors: what comes from the other process, and what goes to it."""
+    """This process's end of a pipe that goes both ways."""
 
-    def __init__(self, source: int, target: int):
-        self.source, self.target = source, target
+    def __init__(self, end: socket.socket):
+        self.end = end
         poller = select.poll()
-        poller.register(source, select.POLLIN)
+        poller.register(end, select.POLLIN)
         self.poll = poller.poll  # poll(0) tells at once whether there is something to read, even if only the end
 
     def read(self, size: int) -> bytes:
@@ -243,9 +245,11 @@ class Pipe:
         limit = time.perf_counter() + PATIENCE
         while not self.poll(0) and time.perf_counter() < limit:
             pass
-        return os.read(self.source, size)
+        with contextlib.suppress(ConnectionError):
+            return self.end.recv(size)
+        return b""
 
     def write(self, message: bytes) -> None:
         """Send a message. If nobody is there, `read` will tell."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self.target, message)
+        with contextlib.suppress(ConnectionError):
+            self.end.sendall(message)

@@ -135,6 +135,7 @@ class NumPyEngine:
 
     def run(self, count: int) -> int:
         """Train for an epoch, evaluate, and return the peak of resident memory in bytes, of all processes together."""
+        cnnlib.parallel.DataParallel = MeasuredDataParallel
         images, labels = examples(count + count // 6)
         train, test = slice(None, count), slice(count, None)
         self.plain.train(
@@ -144,7 +145,7 @@ class NumPyEngine:
             validation=(images[test], labels[test]),
             progress=False,
         )
-        return peak_memory()
+        return peak_memory() + MeasuredDataParallel.peak
 
 
 class TorchEngine:
@@ -225,10 +226,22 @@ class TorchEngine:
         return peak_memory()
 
 
-def peak_memory() -> int:
-    """Return the peak of this process's resident memory, and of the largest that it had started, in bytes."""
-    kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * (1 if sys.platform == "darwin" else 1024)
+def peak_memory(pid: int | str = "self") -> int:
+    """Return the peak of a process's resident memory, in bytes; where there is no /proc, only this one is known."""
+    for line in lines(f"/proc/{pid}/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class MeasuredDataParallel(DataParallel):
+    """One that remembers, at its end, the most memory that its second process had."""
+
+    peak = 0
+
+    def __exit__(self, *error) -> None:
+        MeasuredDataParallel.peak = peak_memory(self.process.pid)
+        super().__exit__(*error)
 
 
 # What is measured: with all cores, and on one.

@@ -1,5 +1,6 @@
 """Two processes compute what one does, whoever is late or dies; and nothing of the second one is left over."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -50,7 +51,7 @@ class Process(DataParallel):
 
     def hear(self):
         heard = super().hear()
-        self.answers += bool(heard)
+        self.answers += heard is not None
         return heard
 
 
@@ -123,9 +124,9 @@ def with_own_layer():
     return network
 
 
-def with_own_method():
+def with_own_method(method):
     network = cnnlib.lenet5()
-    network.layers[1].backward = lambda dy: dy
+    network.layers[1].backward = method
     return network
 
 
@@ -137,7 +138,10 @@ def with_own_method():
         ({"steps": 499}, False),
         ({"loss": OwnLoss()}, False),
         ({"network": with_own_layer()}, False),
-        ({"network": with_own_method()}, False),
+        ({"network": with_own_method(lambda dy: dy)}, False),
+        ({"network": with_own_method(functools.wraps(cnnlib.ReLU.backward)(lambda dy: dy))}, False),
+        ({"network": with_own_method([].append)}, False),
+        ({"network": cnnlib.lenet5().astype(np.float16)}, False),
         ({"network": OwnNetwork(cnnlib.lenet5().layers, (1, 28, 28))}, False),
         ({"network": small_network()}, False),
         ({"network": cnnlib.Network([cnnlib.Dense(784, 10)], (784,)), "batch_size": 1000}, False),
@@ -148,6 +152,11 @@ def test_when_it_pays(changes, expected):
     assert pays(**settings) is expected
     with threadpool_limits(1):
         assert not pays(**settings)
+
+
+def test_replaced_losses_are_not_computed_elsewhere(monkeypatch):
+    monkeypatch.setattr(cnnlib.SoftmaxCrossEntropy, "gradient", lambda self, y, t: 0 * y)
+    assert not pays(cnnlib.lenet5(), LOSSES[0], 32, 500)
 
 
 def always(*arguments):
@@ -173,7 +182,7 @@ def helped(monkeypatch):
 def test_train_takes_its_steps_together(helped, monkeypatch):
     network, alone = small_network(), small_network()
     x, t = examples("pixels", 50)
-    settings = {"epochs": 2, "batch_size": 16, "validation": (x, t), "progress": False}
+    settings = {"epochs": 2, "batch_size": np.int64(16), "validation": (x, t), "progress": False}
     history = network.train(x, t, **settings)
     (both,) = helped
     assert both.answers == 1 + 2 * 4 and both.process.returncode is not None
@@ -198,6 +207,34 @@ def test_an_interrupted_step_does_not_cost_a_thread():
     with DataParallel(small_network(), batch_size=4):
         BLAS.limit(limits=1)  # and then an interrupt, so that it is not undone
     assert threads() == 2
+
+
+def test_where_no_second_process_can_be_had_the_bits_are_the_same(helped, monkeypatch, tmp_path):
+    x, t = examples("pixels", 50)
+    expected, network = small_network(), small_network()
+    expected.train(x, t, progress=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.warns(RuntimeWarning, match=r"there is no second process, so training is slower: .*missing"):
+        network.train(x, t, progress=False)
+    assert [both.answers for both in helped] == [2, 0]
+    for name, parameter in network.parameters().items():
+        np.testing.assert_array_equal(parameter, expected.parameters()[name])
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_an_answer_to_an_interrupted_step_is_not_taken_for_the_next(monkeypatch):
+    network, (x, t) = small_network(), examples("pixels", 18)
+    with Process(network, batch_size=9) as both:
+        both.wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(both.network, "backpropagate", interrupt, raising=False)
+            with pytest.raises(KeyboardInterrupt):
+                both.train_step(x[:9], t[:9], cnnlib.SGD(), LOSSES[0])
+        expected, _ = network.backpropagate(x[9:], t[9:], LOSSES[0])
+        assert both.train_step(x[9:], t[9:], cnnlib.SGD(), LOSSES[0])[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_where_no_second_process_can_be_had_one_trains(monkeypatch, tmp_path):
@@ -240,6 +277,13 @@ def test_a_script_runs_once(script, tmp_path):
     command = [sys.executable, script, "2", "prompt"]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout == "A script without a guard runs once.\nstep\nstep\n" and run.stderr == ""
+
+
+def test_what_the_second_process_prints_is_no_answer(script, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("print('x' * 64, flush=True)")
+    command, paths = [sys.executable, script, "2", "prompt"], {"PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.count("x" * 64) == 2 and run.stdout.count("step") == 2 and run.stderr == ""
 
 
 @pytest.mark.parametrize("moment", [1, 500], ids=["while it starts", "in the middle"])
