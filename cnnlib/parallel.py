@@ -104,7 +104,7 @@ class DataParallel:
                 self.start(network, int(batch_size) // 2, stack)
             except OSError as error:  # no room for the shared memory, or no process to be had
                 self.gone = True
-                warnings.warn(f"there is no second process, so training is slower: {error}", RuntimeWarning, 5)
+                warnings.warn(f"there is no second process, so training is slower: {error}", RuntimeWarning, 4)
             stack.enter_context(BLAS.limit(limits=threads()))  # brought back even if a step is interrupted
             self.end = stack.pop_all().close
 
