@@ -152,16 +152,17 @@ class DataParallel:
         network = self.network
         x = network.examples(x)
         N, half = len(x), len(x) - len(x) // 2
-        if half == N or len(t) != N:  # a single example, or an error that is explained there
+        if half == N or len(t) != N:  # one example only, or an error
             return network.train_step(x, t, optimizer, loss, factor)
-        with BLAS.limit(limits=1):  # matrix products on one core: the other process has the other
+        with BLAS.limit(limits=1):  # the other process has the other core
             asked = self.ask(x[half:], t[half:], loss, N)
             value, y = network.backpropagate(x[:half], t[:half], loss, half / N)
             other_value = self.hear() if asked else None
             if other_value is not None:
                 other_y, other_gradients = self.shared["y"][: N - half], self.gradients
             else:
-                other_gradients = network.gradients().values()  # of the first half, for now come those of the second
+                # Those of the first half, as those of the second come now.
+                other_gradients = network.gradients().values()
                 other_value, other_y = network.backpropagate(x[half:], t[half:], loss, (N - half) / N)
             parameters, gradients = network.parameters(), network.gradients()
             for gradient, other in zip(gradients.values(), other_gradients, strict=True):
