@@ -237,17 +237,6 @@ def test_an_answer_to_an_interrupted_step_is_not_taken_for_the_next(monkeypatch)
         assert both.train_step(x[9:], t[9:], cnnlib.SGD(), LOSSES[0])[0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_where_no_second_process_can_be_had_one_trains(monkeypatch, tmp_path):
-    x, t = examples("pixels", 50)
-    alone, network = small_network(), small_network()
-    alone.train(x, t, progress=False)
-    monkeypatch.setattr(cnnlib.parallel, "pays", always)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.warns(RuntimeWarning, match=r"there is no second process, so training is slower: .*missing"):
-        network.train(x, t, progress=False)
-    np.testing.assert_array_equal(network.layers[0].W, alone.layers[0].W)
-
-
 SCRIPT = """
 import sys
 import numpy as np
