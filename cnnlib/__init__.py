@@ -1,28 +1,82 @@
-"""Convolutional networks from scratch, in NumPy: the library behind the book."""
+"""Convolutional networks from scratch, in NumPy: the library behind the book.
 
-from cnnlib.activations import ReLU, Sigmoid, Softmax
-from cnnlib.convolution import Convolutional, col2im, im2col
-from cnnlib.data import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
-from cnnlib.dense import Dense
-from cnnlib.digit_pad import DigitPad
-from cnnlib.gradients import GradientError, gradient_check
-from cnnlib.images import rasterize, read_digit, to_mnist_frame
-from cnnlib.layer import Layer, batch_last
+What needs Pillow, ipywidgets or other large packages is imported when it is first used: `import cnnlib` takes no longer
+than its core.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from cnnlib.gradient_check import GradientError, gradient_check
+from cnnlib.layers import (
+    Convolutional,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPooling,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Skip,
+    Softmax,
+    batch_last,
+    col2im,
+    im2col,
+)
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
-from cnnlib.models import lenet5, load_pretrained
-from cnnlib.network import Network, accuracy
-from cnnlib.optimizers import SGD, Adam, constant, cosine, one_cycle
-from cnnlib.pooling import Flatten, MaxPooling
+from cnnlib.network import Network
+from cnnlib.optimizers import SGD, Adam
+from cnnlib.schedules import constant, cosine, one_cycle
+from cnnlib.training import Callback, CSVLogger, EarlyStopping, accuracy
+
+if TYPE_CHECKING:
+    from cnnlib.digits.datasets import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
+    from cnnlib.digits.mnist_frame import read_digit, to_mnist_frame
+    from cnnlib.digits.models import lenet5, load_pretrained
+    from cnnlib.digits.pad import DigitPad
+    from cnnlib.digits.strokes import rasterize
+
+# Where the names are that are imported on first use.
+_ON_FIRST_USE = {
+    "DataError": "datasets",
+    "DataNotFoundError": "datasets",
+    "DigitPad": "pad",
+    "lenet5": "models",
+    "load_digits": "datasets",
+    "load_fashion_mnist": "datasets",
+    "load_mnist": "datasets",
+    "load_pretrained": "models",
+    "rasterize": "strokes",
+    "read_digit": "mnist_frame",
+    "to_mnist_frame": "mnist_frame",
+}
+
+
+def __getattr__(name: str):
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'cnnlib' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"cnnlib.digits.{_ON_FIRST_USE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_FIRST_USE})
+
 
 __all__ = [
     "SGD",
     "Adam",
+    "CSVLogger",
+    "Callback",
     "CategoricalCrossEntropy",
     "Convolutional",
     "DataError",
     "DataNotFoundError",
     "Dense",
     "DigitPad",
+    "EarlyStopping",
     "Flatten",
     "GradientError",
     "Layer",
@@ -30,7 +84,10 @@ __all__ = [
     "MeanSquaredError",
     "Network",
     "ReLU",
+    "Residual",
+    "Sequential",
     "Sigmoid",
+    "Skip",
     "Softmax",
     "SoftmaxCrossEntropy",
     "accuracy",

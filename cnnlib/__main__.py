@@ -1,16 +1,19 @@
 """The command line: get the data, train a network, read digits, look into a model file."""
 
 import sys
+import time
 from pathlib import Path
 
 import click
 import numpy as np
 
 import cnnlib
-from cnnlib.augmentation import Distortion, variants
-from cnnlib.data import DataError, DataNotFoundError, Dataset
-from cnnlib.models import ARCHITECTURES
-from cnnlib.optimizers import SCHEDULES
+from cnnlib.data_parallel import Communicator, started_by_mpiexec
+from cnnlib.digits.augmentation import Distortion, variants
+from cnnlib.digits.datasets import DataError, DataNotFoundError, Dataset
+from cnnlib.digits.models import ARCHITECTURES
+from cnnlib.files import atomic_write
+from cnnlib.schedules import SCHEDULES
 
 LOADERS = {"mnist": cnnlib.load_mnist, "fashion-mnist": cnnlib.load_fashion_mnist, "digits": cnnlib.load_digits}
 data_option = click.option(
@@ -42,8 +45,14 @@ def load_model(path: Path | None) -> cnnlib.Network:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-def main() -> None:
-    """Train convolutional networks, written from scratch in NumPy, and let them read digits."""
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Train convolutional networks, written from scratch in NumPy, and let them read digits.
+
+    Several processes train one network faster: mpiexec -n 2 python -m cnnlib train
+    """
+    if context.obj is not None and context.obj.rank != 0 and context.invoked_subcommand != "train":
+        context.exit()  # one process is enough for everything else
 
 
 @main.command()
@@ -62,7 +71,9 @@ def data(name: str) -> None:
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="lenet5", show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True, help="Learning rate.")
+@click.option(
+    "--learning-rate", "--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True
+)
 @click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
 @click.option(
@@ -81,12 +92,15 @@ def data(name: str) -> None:
     help="The folder for the state after each epoch.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped, given the same options.")
+@click.option("--restart", is_flag=True, help="Begin anew, and drop the state of a run that was stopped.")
+@click.pass_obj
 def train(
+    communicator: Communicator | None,
     name: str,
     architecture: str,
     epochs: int,
     batch_size: int,
-    rate: float,
+    learning_rate: float,
     weight_decay: float,
     schedule: str,
     augment: bool,
@@ -94,13 +108,22 @@ def train(
     output: Path | None,
     checkpoints: Path,
     resume: bool,
+    restart: bool,
 ) -> None:
     """Train a network, and store it.
 
     The last twelfth of the training images is set aside to validate on; the test images are not looked at.
     Stopped by Ctrl-C or a power cut, a run goes on after its last whole epoch with --resume.
     """
-    images = load(name)
+    if resume and restart:
+        raise click.UsageError("--resume and --restart exclude each other")
+    is_main = communicator is None or communicator.rank == 0
+    if is_main:
+        images = load(name)  # perhaps a download: the other processes wait for it
+    if communicator is not None:
+        communicator.broadcast(None)
+    if not is_main:
+        images = load(name)
     output = output or Path("models") / f"{architecture}.npz"
     checkpoint = checkpoints / f"{architecture}-{name}-{seed}.npz"
     network = ARCHITECTURES[architecture](np.random.default_rng(seed))
@@ -111,37 +134,47 @@ def train(
         x, t = (
             np.concatenate(pair) for pair in zip((x, t), variants(x, t, 0.5, np.random.default_rng(seed)), strict=True)
         )
-    click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
+    if is_main:
+        if restart:
+            checkpoint.unlink(missing_ok=True)
+        click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
+    command = " ".join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
     try:
         history = network.train(
             x,
             t,
             epochs=epochs,
             batch_size=batch_size,
-            optimizer=cnnlib.SGD(rate, momentum=0.9, weight_decay=weight_decay),
+            optimizer=cnnlib.SGD(learning_rate, momentum=0.9, weight_decay=weight_decay),
             schedule=SCHEDULES[schedule],
             augment=Distortion() if augment else None,
             validation=tuple(part[cut:] for part in parts),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
+            communicator=communicator,
         )
     except KeyboardInterrupt:
-        again = " ".join(word for word in sys.argv[1:] if word != "--resume")
-        click.echo(f"\nStopped. To go on: python -m cnnlib {again} --resume", err=True)
+        if is_main:
+            click.echo(f"\nStopped. To go on: python -m cnnlib {command} --resume", err=True)
         sys.exit(130)
     except FileExistsError as error:
         raise click.ClickException(
-            f"{checkpoint} holds a run that was stopped: go on with it by --resume, or delete the file"
+            f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
-    except (FloatingPointError, ValueError, OSError) as error:
+    except FloatingPointError as error:
+        advice = f"python -m cnnlib {command} --learning-rate {learning_rate / 10:.3g} --restart"
+        raise click.ClickException(f"{error}\nFor example: {advice}") from error
+    except (TypeError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    if not is_main:
+        return
     share = history["validation_accuracy"][-1]
     recipe = {
         "data": images.name,
         "epochs": epochs,
         "batch_size": batch_size,
-        "rate": rate,
+        "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "schedule": schedule,
         "augmentation": f"{Distortion()!r} and variants of 1, 7 and 9" if augment else "none",
@@ -180,7 +213,7 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: st
     p = network.predict(found.test_images)
     guesses = p.argmax(axis=1)
     right = guesses == found.test_labels
-    click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are read rightly")
+    click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are classified correctly")
     for label, title in enumerate(found.classes):
         click.echo(f"  {title}: {right[found.test_labels == label].mean():.1%}")
 
@@ -190,12 +223,11 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: st
     import matplotlib.pyplot as plt
 
     from cnnlib.plots import show_predictions
-    from cnnlib.storage import whole_file
 
     plt.style.use("cnnlib.book")
-    some = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
-    show_predictions(found.test_images[some], p[some], found.test_labels[some])
-    with whole_file(figure) as file:
+    shown = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
+    show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
+    with atomic_write(figure) as file:
         plt.savefig(file, format="png")
     click.echo(f"Examples are in {figure}.")
 
@@ -210,5 +242,31 @@ def info(model: Path | None) -> None:
         click.echo(f"{name.replace('_', ' ')}: {f'{value:.2%}' if 'accuracy' in name else value}")
 
 
+def start() -> None:
+    """Run the command line; under ``mpiexec``, as one of several processes, which all end if one fails."""
+    if not started_by_mpiexec():
+        main(prog_name="python -m cnnlib")
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        sys.exit("Error: several processes need mpi4py and an MPI library: pip install 'cnnlib[cluster]'")
+    communicator = Communicator(MPI.COMM_WORLD)
+    status = 0
+    try:
+        main(prog_name="python -m cnnlib", obj=communicator, standalone_mode=False)
+    except click.Abort:
+        status = 130
+    except click.ClickException as error:
+        if communicator.rank:
+            time.sleep(1)  # mostly all processes fail in the same way: then the first tells it, and ends the others
+        error.show()
+        status = error.exit_code
+    except SystemExit as error:
+        status = error.code
+    if status:
+        sys.stderr.flush()
+        MPI.COMM_WORLD.Abort(status)
+
+
 if __name__ == "__main__":
-    main(prog_name="python -m cnnlib")
+    start()

@@ -3,14 +3,28 @@
 Each is a mean over the N examples of the batch. The 1/N stands here and nowhere else: layers only sum.
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
-from cnnlib.activations import Softmax
-from cnnlib.config import Configured
+from cnnlib.config import Configured, as_float_array, check_positive_int
+from cnnlib.layers.activations import Softmax
 
 
 class Loss(Configured):
-    """A function of predictions and targets, without state."""
+    """A function of predictions and targets, without state.
+
+    The methods of a subclass are nothing but formulas: `check` is called, for every subclass, before they run.
+    """
+
+    targets_are_distributions: bool = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in ("value", "gradient"):
+            if name in vars(cls):
+                setattr(cls, name, _checked(vars(cls)[name]))
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
         """Return the mean loss of the batch."""
@@ -20,32 +34,60 @@ class Loss(Configured):
         """Return dL/dy, of the shape of `y`."""
         raise NotImplementedError
 
+    def check(self, y: np.typing.ArrayLike, t: np.typing.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions and targets as floating-point arrays.
+
+        Raises
+        ------
+        TypeError
+            If they are not real numbers.
+        ValueError
+            Unless both are (N, M), with N > 0; and, for a cross-entropy, every row of `t` is a distribution.
+        """
+        y, t = as_float_array("predictions", y), as_float_array("targets", t)
+        if y.ndim != 2 or y.shape != t.shape:
+            raise ValueError(f"a loss expects predictions and targets of one shape (N, M), got {y.shape} and {t.shape}")
+        if len(y) == 0:
+            raise ValueError("a loss is a mean over the batch, and this batch is empty")
+        if self.targets_are_distributions and not (t.min() >= 0 and np.abs(t.sum(axis=1) - 1).max() <= 1e-3):
+            raise ValueError(
+                "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, "
+                "and no entry may be negative"
+            )
+        return y, t
+
+
+def _checked(method: Callable) -> Callable:
+    @functools.wraps(method)
+    def checked(self: Loss, y: np.typing.ArrayLike, t: np.typing.ArrayLike):
+        return method(self, *self.check(y, t))
+
+    return checked
+
 
 class MeanSquaredError(Loss):
     """``L = 1/(N M) * sum over n, m of (y - t)^2``, for predictions and targets of shape ``(N, M)``."""
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
-        check_targets(y, t)
         return float(np.mean((y - t) ** 2))
 
     def gradient(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
-        check_targets(y, t)
         return 2 * (y - t) / y.size
 
 
 class CategoricalCrossEntropy(Loss):
     """``L = -1/N * sum over n, m of t log(p)``, for probabilities and one-hot targets of shape ``(N, M)``.
 
-    A probability that has been rounded to zero is taken as the smallest normal number of its dtype, so that the loss
+    A probability that has been rounded to zero is replaced by the smallest normal number of its dtype, so that the loss
     stays finite; the gradient ``-t / (N p)`` is then of little use. `SoftmaxCrossEntropy` has no such weakness.
     """
 
+    targets_are_distributions = True
+
     def value(self, p: np.ndarray, t: np.ndarray) -> float:
-        check_targets(p, t, distributions=True)
         return float(-np.sum(t * np.log(np.maximum(p, np.finfo(p.dtype).tiny))) / len(p))
 
     def gradient(self, p: np.ndarray, t: np.ndarray) -> np.ndarray:
-        check_targets(p, t, distributions=True)
         return -t / np.maximum(p, np.finfo(p.dtype).tiny) / len(p)
 
 
@@ -57,25 +99,15 @@ class SoftmaxCrossEntropy(Loss):
     `Network` trains with it when its last layer is a `Softmax` and the loss is `CategoricalCrossEntropy`.
     """
 
+    targets_are_distributions = True
+
     def value(self, z: np.ndarray, t: np.ndarray) -> float:
-        check_targets(z, t, distributions=True)
         z = z - z.max(axis=1, keepdims=True)
         log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
         return float(-np.sum(t * log_p) / len(z))
 
     def gradient(self, z: np.ndarray, t: np.ndarray) -> np.ndarray:
-        check_targets(z, t, distributions=True)
         return (Softmax().forward(z) - t) / len(z)
-
-
-def check_targets(y: np.ndarray, t: np.ndarray, distributions: bool = False) -> None:
-    """Raise a ValueError unless both are (N, M), with N > 0; and, for distributions, every row of `t` sums to 1."""
-    if y.ndim != 2 or y.shape != t.shape:
-        raise ValueError(f"a loss expects predictions and targets of one shape (N, M), got {y.shape} and {t.shape}")
-    if len(y) == 0:
-        raise ValueError("a loss is a mean over the batch, and this batch is empty")
-    if distributions and np.abs(t.sum(axis=1) - 1).max() > 1e-3:
-        raise ValueError("targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1")
 
 
 def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
@@ -86,7 +118,7 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.fl
     ValueError
         If a label is not a whole number from 0 to ``classes - 1``.
     """
-    labels = np.asarray(labels)
+    labels, classes = np.asarray(labels), check_positive_int("classes", classes)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be whole numbers (N,), got {labels.dtype} of shape {labels.shape}")
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:

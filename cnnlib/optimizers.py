@@ -1,6 +1,6 @@
 """Optimizers: how far to move each parameter, and in which direction, given its gradient."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,8 +18,8 @@ class Optimizer(Configured):
 
     Attributes
     ----------
-    rate : float
-        The learning rate; with a schedule, the highest one.
+    learning_rate : float
+        With a schedule, the highest one.
     steps : int
         How many steps have been taken.
     state : dict of str to list of ndarray
@@ -27,36 +27,35 @@ class Optimizer(Configured):
 
     state_names: tuple[str, ...] = ()
 
-    def __init__(self, rate: float, weight_decay: float = 0.0):
-        if not rate > 0:
-            raise ValueError(f"rate must be positive, got {rate}")
+    def __init__(self, learning_rate: float, weight_decay: float = 0.0):
+        if not learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {learning_rate}")
         if not weight_decay >= 0:
             raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
-        self.rate = rate
+        self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.steps = 0
         self.state = {}
 
-    def step(self, pairs: Pairs, factor: float = 1.0) -> None:
-        """Move every parameter once, with the learning rate ``rate * factor``."""
+    def step(self, pairs: Pairs, scale: float = 1.0) -> None:
+        """Move every parameter once, with the learning rate ``learning_rate * scale``."""
         if not self.steps:
             self.state = {name: [np.zeros_like(p) for p, _ in pairs] for name in self.state_names}
         self.steps += 1
         for index, (parameter, gradient) in enumerate(pairs):
-            self.update(index, parameter, gradient, self.rate * factor)
+            self.update(index, parameter, gradient, self.learning_rate * scale)
 
-    def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+    def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         """Move the parameter of that index."""
         raise NotImplementedError
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum: ``v = momentum * v - rate * g``, then ``parameter += v``.
+    """Stochastic gradient descent with momentum: ``v = momentum * v - learning_rate * g``, then ``parameter += v``.
 
     Parameters
     ----------
-    rate : float
-        The learning rate.
+    learning_rate : float
     momentum : float
         How much of the last move is kept; 0 for plain gradient descent.
     weight_decay : float
@@ -65,25 +64,25 @@ class SGD(Optimizer):
 
     state_names = ("velocity",)
 
-    def __init__(self, rate: float = 0.05, momentum: float = 0.9, weight_decay: float = 0.0):
-        super().__init__(rate, weight_decay)
+    def __init__(self, learning_rate: float = 0.05, momentum: float = 0.9, weight_decay: float = 0.0):
+        super().__init__(learning_rate, weight_decay)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be at least 0 and below 1, got {momentum}")
         self.momentum = momentum
 
-    def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+    def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         velocity = self.state["velocity"][index]
         if self.weight_decay and parameter.ndim > 1:
             gradient = gradient + self.weight_decay * parameter
         velocity *= self.momentum
-        velocity -= rate * gradient
+        velocity -= learning_rate * gradient
         parameter += velocity
 
 
 class Adam(Optimizer):
     """Adam: every parameter has its own step size, from running means of its gradient and of the gradient squared.
 
-    ``m = β1 m + (1 - β1) g``, ``v = β2 v + (1 - β2) g²``, ``parameter -= rate * m̂ / (sqrt(v̂) + ε)``, where
+    ``m = β1 m + (1 - β1) g``, ``v = β2 v + (1 - β2) g²``, ``parameter -= learning_rate * m̂ / (sqrt(v̂) + ε)``, where
     ``m̂ = m / (1 - β1^k)`` and ``v̂ = v / (1 - β2^k)`` make up for the start at zero, after k steps. Weight decay is
     decoupled from the gradient, as in AdamW.
 
@@ -97,13 +96,13 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        rate: float = 1e-3,
+        learning_rate: float = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
     ):
-        super().__init__(rate, weight_decay)
+        super().__init__(learning_rate, weight_decay)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {beta}")
@@ -113,41 +112,12 @@ class Adam(Optimizer):
         self.beta2 = beta2
         self.epsilon = epsilon
 
-    def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+    def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         mean, square = self.state["mean"][index], self.state["square"][index]
         mean += (1 - self.beta1) * (gradient - mean)
         square += (1 - self.beta2) * (gradient**2 - square)
         unbiased_mean = mean / (1 - self.beta1**self.steps)
         unbiased_square = square / (1 - self.beta2**self.steps)
         if self.weight_decay and parameter.ndim > 1:
-            parameter *= 1 - rate * self.weight_decay
-        parameter -= rate * unbiased_mean / (np.sqrt(unbiased_square) + self.epsilon)
-
-
-# Learning-rate schedules: functions from progress, 0 at the first step and 1 at the last, to a factor of the rate.
-Schedule = Callable[[float], float]
-
-
-def constant(progress: float) -> float:
-    """The same rate all the way."""
-    return 1.0
-
-
-def cosine(progress: float) -> float:
-    """From the full rate down to nothing, along half a cosine wave."""
-    return 0.5 * (1 + np.cos(np.pi * progress))
-
-
-def one_cycle(progress: float, warmup: float = 0.3, start: float = 0.04) -> float:
-    """From `start` up to the full rate in the first `warmup` of the run, then down to nothing; both along a cosine.
-
-    References
-    ----------
-    Smith and Topin (2018), "Super-convergence: very fast training of neural networks using large learning rates".
-    """
-    if progress < warmup:
-        return start + (1 - start) * (1 - cosine(progress / warmup))
-    return cosine((progress - warmup) / (1 - warmup))
-
-
-SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine, "one_cycle": one_cycle}
+            parameter *= 1 - learning_rate * self.weight_decay
+        parameter -= learning_rate * unbiased_mean / (np.sqrt(unbiased_square) + self.epsilon)

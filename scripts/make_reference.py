@@ -95,14 +95,14 @@ for name, function, y in (
 # Optimizers: the parameters after each of five steps with given gradients.
 start, gradients = rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 4))
 for name, config, optimizer in (
-    ("SGD", {"rate": 0.1, "momentum": 0.0}, lambda p: torch.optim.SGD(p, 0.1)),
+    ("SGD", {"learning_rate": 0.1, "momentum": 0.0}, lambda p: torch.optim.SGD(p, 0.1)),
     (
         "SGD",
-        {"rate": 0.1, "momentum": 0.9, "weight_decay": 0.01},
+        {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01},
         lambda p: torch.optim.SGD(p, 0.1, 0.9, weight_decay=0.01),
     ),
-    ("Adam", {"rate": 0.01}, lambda p: torch.optim.Adam(p, 0.01)),
-    ("Adam", {"rate": 0.01, "weight_decay": 0.1}, lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1)),
+    ("Adam", {"learning_rate": 0.01}, lambda p: torch.optim.Adam(p, 0.01)),
+    ("Adam", {"learning_rate": 0.01, "weight_decay": 0.1}, lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1)),
 ):
     parameter = torch.tensor(start.copy(), requires_grad=True)
     steps, stepper = [], optimizer([parameter])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib.augmentation import Distortion
+from cnnlib.digits.augmentation import Distortion
 
 # How often the kill test kills; `make kill-test` asks for a hundred.
 KILLS = int(os.environ.get("CNNLIB_KILLS", "6"))
@@ -21,16 +21,7 @@ RUN = """
 import sys
 import numpy as np
 import cnnlib
-from cnnlib.augmentation import Distortion
-from cnnlib.parallel import DataParallel
-
-class Prompt(DataParallel):
-    def __enter__(self):
-        self.wait()  # else this short run would be over before the second process has started
-        return self
-
-cnnlib.parallel.DataParallel = Prompt
-cnnlib.parallel.pays = lambda *arguments: sys.argv[3] == "two processes"
+from cnnlib.digits.augmentation import Distortion
 rng = np.random.default_rng(0)
 x, t = rng.integers(0, 256, (160, 28, 28), dtype=np.uint8), rng.integers(0, 10, 160)
 network = cnnlib.lenet5(rng)
@@ -40,10 +31,9 @@ network.save(sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("processes", ["one process", "two processes"])
-def test_killed_at_random_moments_and_resumed(tmp_path, processes):
+def test_killed_at_random_moments_and_resumed(tmp_path):
     def start(*paths):
-        return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths), processes])
+        return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths)])
 
     began = time.monotonic()
     assert start(tmp_path / "calm.npz", tmp_path / "expected.npz").wait() == 0
@@ -75,10 +65,10 @@ def train(path, stop_in_epoch=None, **changes):
     if stop_in_epoch is not None:
         plain = settings["optimizer"].step
 
-        def step(pairs, factor):
+        def step(pairs, scale):
             if settings["optimizer"].steps == 3 * stop_in_epoch + 1:
                 raise Stop
-            plain(pairs, factor)
+            plain(pairs, scale)
 
         settings["optimizer"].step = step
     history = network.train(x, t, checkpoint=path, progress=False, **settings)
@@ -106,11 +96,11 @@ def test_a_finished_run_is_finished(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 5}, "epochs is 4, this one's 5"),
-        ({"seed": 1}, "seed is 0, this one's 1"),
-        ({"optimizer": cnnlib.SGD(0.01)}, "optimizer is 'SGD.*rate=0.05.*this one's 'SGD.*rate=0.01"),
-        ({"schedule": cnnlib.cosine}, "schedule is 'constant', this one's 'cosine'"),
-        ({"augment": Distortion()}, "augment is 'None'"),
+        ({"epochs": 5}, "another epochs: it has 4, this one 5"),
+        ({"seed": 1}, "another seed: it has 0, this one 1"),
+        ({"optimizer": cnnlib.SGD(0.01)}, "another optimizer: it has 'SGD.*rate=0.05.*this one 'SGD.*rate=0.01"),
+        ({"schedule": cnnlib.cosine}, "another schedule: it has 'constant', this one 'cosine'"),
+        ({"augment": Distortion()}, "another augment: it has 'None'"),
     ],
 )
 def test_another_run_is_refused(tmp_path, changes, message):
@@ -128,7 +118,7 @@ def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "checkpoint.npz"
     train(path)[0].save(path)
-    with pytest.raises(ValueError, match="is not a checkpoint: its format is 'cnnlib network 1'"):
+    with pytest.raises(ValueError, match="is not a readable cnnlib file: its format is 'cnnlib network 1'"):
         train(path)
     Path(path).write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a readable cnnlib file"):

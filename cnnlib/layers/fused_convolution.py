@@ -27,10 +27,10 @@ References
 
 import numpy as np
 
-from cnnlib.activations import ReLU
-from cnnlib.convolution import Convolutional, crop, pad
-from cnnlib.layer import Layer
-from cnnlib.pooling import MaxPooling
+from cnnlib.layers.activations import ReLU
+from cnnlib.layers.convolution import Convolutional, crop, pad
+from cnnlib.layers.layer import Layer, Sequential, all_layers, copy_layer
+from cnnlib.layers.pooling import MaxPooling
 
 np.empty(31 * 2**20, np.uint8)  # made and freed; blocks of more than 32 MiB do not count
 
@@ -59,19 +59,18 @@ class FusedConvolution(Layer):
         self.W, self.b = convolution.W, convolution.b
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        x = self.accept(x)
-        self.margins = self.convolution.margins_for(*x.shape[2:])
-        x = np.ascontiguousarray(pad(x, self.margins).transpose(1, 2, 3, 0))  # copies only what is not batch-last yet
+        self.pad_width = self.convolution.compute_pad_width(*x.shape[2:])
+        x = np.ascontiguousarray(pad(x, self.pad_width).transpose(1, 2, 3, 0))  # copies only what is not batch-last yet
         self.padded_shape = C, H, W, N = x.shape
         F, _, K, _ = self.W.shape
-        step = self.convolution.stride
-        h, w = (((size - K) // step + 1) // 2 for size in (H, W))
+        stride = self.convolution.stride
+        h, w = (((size - K) // stride + 1) // 2 for size in (H, W))
         channel, row, column, image = x.strides
-        strips = view(x, (H, C, K + step, w, N), (row, channel, column, 2 * step * column, image))
-        strips = np.ascontiguousarray(strips).reshape(H, C * (K + step), w * N)  # the one copy
+        strips = view(x, (H, C, K + stride, w, N), (row, channel, column, 2 * stride * column, image))
+        strips = np.ascontiguousarray(strips).reshape(H, C * (K + stride), w * N)  # the one copy
         # For each row of outputs, the K rows of the image that it looks at, one below the other: overlapping views.
         row, place, column = strips.strides
-        self.cols = view(strips, (2 * h, K * C * (K + step), w * N), (step * row, place, column))
+        self.cols = view(strips, (2 * h, K * C * (K + stride), w * N), (stride * row, place, column))
         self.z = (self.kernels().reshape(2 * F, -1) @ self.cols).reshape(2 * h, 2, F, w * N)
         self.larger = np.maximum(self.z[:, 0], self.z[:, 1]).reshape(h, 2, F, w * N)
         self.y = np.empty((F, h, w * N), x.dtype)
@@ -81,16 +80,15 @@ class FusedConvolution(Layer):
         return self.y.reshape(F, h, w, N).transpose(3, 0, 1, 2)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        y = self.kept("y")
         F, C, K, _ = self.W.shape
-        step = self.convolution.stride
-        dy = dy.transpose(1, 2, 3, 0).reshape(y.shape) * (y > 0)  # (F, h, w * N)
+        stride = self.convolution.stride
+        dy = dy.transpose(1, 2, 3, 0).reshape(self.y.shape) * (self.y > 0)  # (F, h, w * N)
         self.db = dy.sum(axis=(1, 2))
-        dlarger = share(dy.transpose(1, 0, 2), self.larger)
-        dz = share(dlarger.reshape(-1, *dlarger.shape[2:]), self.z)
+        dlarger = maximum_backward(dy.transpose(1, 0, 2), self.larger)
+        dz = maximum_backward(dlarger.reshape(-1, *dlarger.shape[2:]), self.z)
         dz = dz.reshape(len(self.z), 2 * F, -1)  # (2 * h, 2 * F, w * N)
-        dkernels = (self.cols @ dz.transpose(0, 2, 1)).sum(axis=0).reshape(K, C, K + step, 2, F)
-        dW = dkernels[:, :, :K, 0] + dkernels[:, :, step:, 1]  # (K, C, K, F)
+        dkernels = (self.cols @ dz.transpose(0, 2, 1)).sum(axis=0).reshape(K, C, K + stride, 2, F)
+        dW = dkernels[:, :, :K, 0] + dkernels[:, :, stride:, 1]  # (K, C, K, F)
         self.dW = np.ascontiguousarray(dW.transpose(3, 1, 0, 2))
         return self.gradient_of_input(dz) if self.needs_dx else None
 
@@ -98,29 +96,29 @@ class FusedConvolution(Layer):
         """Return dx: for each row of the image, from the rows of outputs that look at it."""
         C, H, W, N = self.padded_shape
         F, _, K, _ = self.W.shape
-        step = self.convolution.stride
+        stride = self.convolution.stride
         # A row of outputs below looks at this row of the image with a row of the kernel above: hence the ::-1.
         kernels = np.ascontiguousarray(self.kernels()[:, :, ::-1].transpose(3, 4, 2, 0, 1))
-        kernels = kernels.reshape(C * (K + step), K, 2 * F)
-        dstrips = np.empty((H, C * (K + step), dz.shape[2]), dz.dtype)
+        kernels = kernels.reshape(C * (K + stride), K, 2 * F)
+        dstrips = np.empty((H, C * (K + stride), dz.shape[2]), dz.dtype)
         for row in range(H):
-            first = max(0, -(-(row - K + 1) // step))
-            last = max(first, min(len(dz), row // step + 1))
-            start = first * step + K - 1 - row
-            those = kernels[:, start : start + (last - first) * step : step].reshape(len(kernels), -1)
-            np.matmul(those, dz[first:last].reshape(-1, dz.shape[2]), out=dstrips[row])
-        dstrips = dstrips.reshape(H, C, K + step, -1, N)
+            first = max(0, -(-(row - K + 1) // stride))
+            last = max(first, min(len(dz), row // stride + 1))
+            start = first * stride + K - 1 - row
+            row_kernels = kernels[:, start : start + (last - first) * stride : stride].reshape(len(kernels), -1)
+            np.matmul(row_kernels, dz[first:last].reshape(-1, dz.shape[2]), out=dstrips[row])
+        dstrips = dstrips.reshape(H, C, K + stride, -1, N)
         dx = np.zeros((C, H, W, N), dz.dtype)
-        for j in range(K + step):
-            dx[:, :, j : j + 2 * step * dstrips.shape[3] : 2 * step] += dstrips[:, :, j].transpose(1, 0, 2, 3)
-        return crop(dx.transpose(3, 0, 1, 2), self.margins)
+        for j in range(K + stride):
+            dx[:, :, j : j + 2 * stride * dstrips.shape[3] : 2 * stride] += dstrips[:, :, j].transpose(1, 0, 2, 3)
+        return crop(dx.transpose(3, 0, 1, 2), self.pad_width)
 
     def kernels(self) -> np.ndarray:
         """Return each kernel twice, at the left and at the right end of a wider one: (2, F, K, C, K + stride)."""
         F, C, K, _ = self.W.shape
-        step = self.convolution.stride
-        kernels = np.zeros((2, F, K, C, K + step), self.W.dtype)
-        kernels[0, ..., :K] = kernels[1, ..., step:] = self.W.transpose(0, 2, 1, 3)
+        stride = self.convolution.stride
+        kernels = np.zeros((2, F, K, C, K + stride), self.W.dtype)
+        kernels[0, ..., :K] = kernels[1, ..., stride:] = self.W.transpose(0, 2, 1, 3)
         return kernels
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -132,7 +130,7 @@ def view(x: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.
     return np.ndarray(shape, x.dtype, x, 0, strides)
 
 
-def share(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+def maximum_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return dL/dx of ``y = np.maximum(x[:, 0], x[:, 1])``: to the larger goes all of `dy`, to the first if equal."""
     dx = np.empty_like(x)
     np.multiply(dy, x[:, 0] >= x[:, 1], out=dx[:, 0])
@@ -140,20 +138,20 @@ def share(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return dx
 
 
-def shallow_copy(layer: Layer) -> Layer:
-    """Return what `copy.copy` would return, five times as fast, which a prediction for a single image notices."""
-    twin = object.__new__(type(layer))
-    twin.__dict__.update(layer.__dict__)
+def fuse(layer: Layer) -> Layer:
+    """Return a copy that computes the same with the same parameter arrays, fused wherever that is exact, at any depth.
+
+    What is fused is each run of precisely `Convolutional`, `ReLU` and ``MaxPooling(2)`` (no subclasses: they may do
+    something else) in a `Sequential`. The copy keeps to itself what it computes, see `copy_layer`.
+    """
+    twin = copy_layer(layer)
+    for each in [twin, *all_layers(twin)]:
+        if isinstance(each, Sequential):
+            each.layers = _fuse_runs(each.layers)
     return twin
 
 
-def fuse(layers: list[Layer]) -> list[Layer]:
-    """Return layers that compute the same with the same parameter arrays, fused wherever that is exact.
-
-    What is fused is each run of precisely `Convolutional`, `ReLU` and ``MaxPooling(2)`` (no subclasses: they may do
-    something else). All other layers are shallow copies, which share their arrays with the originals, but not what they
-    keep between forward and backward.
-    """
+def _fuse_runs(layers: list[Layer]) -> list[Layer]:
     fused, rest = [], list(layers)
     while rest:
         run = rest[:3]
@@ -161,5 +159,5 @@ def fuse(layers: list[Layer]) -> list[Layer]:
             fused.append(FusedConvolution(run[0]))
             del rest[:3]
         else:
-            fused.append(shallow_copy(rest.pop(0)))
+            fused.append(rest.pop(0))
     return fused

@@ -1,10 +1,10 @@
-"""The fully connected layer: every output sees every input."""
+"""The fully connected layer: every output depends on every input."""
 
 import numpy as np
 
+from cnnlib.config import check_positive_int
 from cnnlib.initializers import initialize
-from cnnlib.layer import Layer
-from cnnlib.validation import positive
+from cnnlib.layers.layer import Layer
 
 
 class Dense(Layer):
@@ -35,22 +35,22 @@ class Dense(Layer):
     params = ("W", "b")
 
     def __init__(self, inputs: int, outputs: int, initializer: str = "he", *, rng=None, dtype=np.float32):
-        self.inputs = positive("inputs", inputs)
-        self.outputs = positive("outputs", outputs)
+        self.inputs = check_positive_int("inputs", inputs)
+        self.outputs = check_positive_int("outputs", outputs)
         self.initializer = initializer
         self.W = initialize(initializer, (inputs, outputs), inputs, outputs, rng, dtype)
         self.b = np.zeros(outputs, dtype)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        self.x = self.accept(x)
-        return self.x @ self.W + self.b
+        self.x = x
+        return x @ self.W + self.b
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        self.dW = self.kept("x").T @ dy
+        self.dW = self.x.T @ dy
         self.db = dy.sum(axis=0)
         return dy @ self.W.T
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if tuple(input_shape) != (self.inputs,):
-            raise ValueError(f"{self!r} expected {self.inputs} features an example, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected {self.inputs} features per example, got the shape {tuple(input_shape)}")
         return (self.outputs,)

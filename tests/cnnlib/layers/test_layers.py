@@ -1,5 +1,6 @@
 """One contract, checked on every layer; and every layer beside its plain loops and an independent framework."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -9,11 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnnlib
-from cnnlib import naive
-from cnnlib.convolution import crop, pad
+from cnnlib.layers import loops
+from cnnlib.layers.convolution import crop, pad
+from cnnlib.saving import build_layers
 
-REFERENCE = np.load(Path(__file__).parent / "reference.npz", allow_pickle=False)
+REFERENCE = np.load(Path(__file__).parents[2] / "reference.npz", allow_pickle=False)
 CASES = list(enumerate(json.loads(str(REFERENCE["cases"]))))
+
+
+
+def dense(features, seed):
+    return cnnlib.Dense(features, features, rng=np.random.default_rng(seed))
+
+
+def same(channels, filters, seed):
+    return cnnlib.Convolutional(channels, filters, 3, padding="same", rng=np.random.default_rng(seed))
+
 
 # (layer, shape of one input example, shape of one output example)
 LAYERS = [
@@ -34,6 +46,12 @@ LAYERS = [
     (cnnlib.ReLU(), (7,), (7,)),
     (cnnlib.Sigmoid(), (2, 3, 3), (2, 3, 3)),
     (cnnlib.Softmax(), (6,), (6,)),
+    (cnnlib.Sequential([dense(4, 8), cnnlib.ReLU(), cnnlib.Dense(4, 3, rng=np.random.default_rng(9))]), (4,), (3,)),
+    (cnnlib.Residual([dense(4, 10), cnnlib.Sigmoid(), dense(4, 11)]), (4,), (4,)),
+    (cnnlib.Residual([same(2, 3, 12), cnnlib.ReLU(), same(3, 2, 13)]), (2, 4, 3), (2, 4, 3)),
+    (cnnlib.Skip([same(2, 3, 14), cnnlib.Sigmoid()]), (2, 4, 3), (5, 4, 3)),
+    (cnnlib.Skip([cnnlib.Skip([same(1, 2, 15)]), cnnlib.Residual([same(3, 3, 16)])]), (1, 3, 4), (4, 3, 4)),
+    (cnnlib.Skip([dense(3, 17)]), (3,), (6,)),
 ]
 every_layer = pytest.mark.parametrize(("layer", "inside", "outside"), LAYERS, ids=lambda value: repr(value))
 orders = pytest.mark.parametrize("order", [np.ascontiguousarray, np.asfortranarray, cnnlib.batch_last])
@@ -70,7 +88,7 @@ def test_output_is_not_a_view_that_later_passes_change(layer, inside, outside):
 def test_every_gradient(layer, inside, outside):
     x = np.random.default_rng(2).standard_normal((3, *inside))
     errors = cnnlib.gradient_check(layer, x)
-    assert set(errors) == {"dx", *(f"d{name}" for name in layer.params)}
+    assert set(errors) == {"dx", *(f"d{name}" for name in layer.parameters())}
 
 
 @every_layer
@@ -89,9 +107,9 @@ def test_memory_order_changes_nothing(layer, inside, outside, order):
 @every_layer
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_follows_the_parameters(layer, inside, outside, dtype):
-    layer = type(layer)(**layer.config).astype(dtype)
+    layer = copy.deepcopy(layer).astype(dtype)
     x = np.random.default_rng(4).standard_normal((2, *inside))
-    y = layer.forward(x if layer.params else x.astype(dtype))
+    y = layer.forward(x.astype(dtype))
     dx = layer.backward(np.ones_like(y))
     assert y.dtype == dx.dtype == dtype
     assert {array.dtype for array in layer.gradients().values()} <= {np.dtype(dtype)}
@@ -99,14 +117,19 @@ def test_dtype_follows_the_parameters(layer, inside, outside, dtype):
 
 @every_layer
 def test_config_round_trip(layer, inside, outside):
-    again = type(layer)(**json.loads(json.dumps(layer.config)))
+    entry = {"class": type(layer).__name__, **json.loads(json.dumps(layer.config))}
+    again = build_layers([entry], cnnlib.Sequential([layer]).parameters(), "float32")[0]
     assert again.config == layer.config and repr(again) == repr(layer)
+    x = np.random.default_rng(5).standard_normal((2, *inside)).astype(np.float32)
+    np.testing.assert_array_equal(again.forward(x), layer.forward(x))
 
 
 @every_layer
 def test_backward_first_is_an_error(layer, inside, outside):
-    with pytest.raises(RuntimeError, match="forward comes before backward"):
-        type(layer)(**layer.config).backward(np.zeros((1, *outside)))
+    with pytest.raises(RuntimeError, match="call forward before backward"):
+        fresh = copy.deepcopy(layer)
+        vars(fresh).pop("y_shape", None)
+        fresh.backward(np.zeros((1, *outside)))
 
 
 @every_layer
@@ -149,15 +172,15 @@ def test_convolution_is_its_loops(drawn):
     rng = np.random.default_rng(5)
     x = rng.standard_normal(shape)
     layer.b = rng.standard_normal(layer.filters)
-    margins = layer.margins_for(*shape[2:])
-    padded = pad(x, margins)
+    pad_width = layer.compute_pad_width(*shape[2:])
+    padded = pad(x, pad_width)
     y = layer.forward(x)
-    np.testing.assert_allclose(y, naive.convolve(padded, layer.W, layer.b, layer.stride), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(y, loops.convolve(padded, layer.W, layer.b, layer.stride), rtol=1e-11, atol=1e-12)
     if layer.padding == "same":
         assert y.shape[2:] == tuple(-(-n // layer.stride) for n in shape[2:])
     dy = rng.standard_normal(y.shape)
-    dx, dW, db = naive.convolve_backward(padded, layer.W, dy, layer.stride)
-    np.testing.assert_allclose(layer.backward(dy), crop(dx, margins), rtol=1e-11, atol=1e-12)
+    dx, dW, db = loops.convolve_backward(padded, layer.W, dy, layer.stride)
+    np.testing.assert_allclose(layer.backward(dy), crop(dx, pad_width), rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(layer.dW, dW, rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(layer.db, db, rtol=1e-11, atol=1e-12)
 
@@ -184,17 +207,17 @@ def test_pooling_is_its_loops(size, stride, shape, values):
     layer = cnnlib.MaxPooling(size, stride)
     x = rng.integers(0, values, shape).astype(float)
     y = layer.forward(x)
-    np.testing.assert_array_equal(y, naive.max_pool(x, size, stride))
+    np.testing.assert_array_equal(y, loops.max_pool(x, size, stride))
     dy = rng.standard_normal(y.shape)
-    np.testing.assert_allclose(layer.backward(dy), naive.max_pool_backward(x, dy, size, stride), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(layer.backward(dy), loops.max_pool_backward(x, dy, size, stride), rtol=1e-12, atol=1e-14)
 
 
 def test_dense_is_its_loops():
     rng = np.random.default_rng(8)
     layer = cnnlib.Dense(4, 3, rng=rng, dtype=np.float64)
     x, dy = rng.standard_normal((5, 4)), rng.standard_normal((5, 3))
-    np.testing.assert_allclose(layer.forward(x), naive.dense(x, layer.W, layer.b), rtol=1e-13)
-    dx, dW, db = naive.dense_backward(x, layer.W, dy)
+    np.testing.assert_allclose(layer.forward(x), loops.dense(x, layer.W, layer.b), rtol=1e-13)
+    dx, dW, db = loops.dense_backward(x, layer.W, dy)
     np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-12)
     np.testing.assert_allclose(layer.dW, dW, rtol=1e-12)
     np.testing.assert_allclose(layer.db, db, rtol=1e-12)
@@ -205,7 +228,7 @@ def test_softmax_backward_is_its_jacobian():
     z, dy = rng.standard_normal((2, 1, 6))
     layer = cnnlib.Softmax()
     layer.forward(z)
-    np.testing.assert_allclose(layer.backward(dy)[0], naive.softmax_jacobian(z[0]).T @ dy[0], rtol=1e-12)
+    np.testing.assert_allclose(layer.backward(dy)[0], loops.softmax_jacobian(z[0]).T @ dy[0], rtol=1e-12)
 
 
 def test_a_tie_gives_the_gradient_once():

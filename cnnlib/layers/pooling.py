@@ -1,11 +1,9 @@
-"""Layers without parameters that change an image's shape: max pooling, and flattening."""
-
-import math
+"""Max pooling: of every window, keep the largest value."""
 
 import numpy as np
 
-from cnnlib.layer import Layer
-from cnnlib.validation import positive
+from cnnlib.config import check_positive_int
+from cnnlib.layers.layer import Layer
 
 
 class MaxPooling(Layer):
@@ -31,28 +29,27 @@ class MaxPooling(Layer):
     """
 
     def __init__(self, size: int = 2, stride: int | None = None):
-        self.size = positive("size", size)
-        self.stride = self.size if stride is None else positive("stride", stride)
+        self.size = check_positive_int("size", size)
+        self.stride = self.size if stride is None else check_positive_int("stride", stride)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        self.x = self.accept(x)
-        first, *others = self.candidates(self.x)
+        self.x = x
+        first, *others = self.window_views(x)
         self.y = first.copy(order="K")
-        for candidate in others:
-            np.maximum(self.y, candidate, out=self.y)
+        for view in others:
+            np.maximum(self.y, view, out=self.y)
         return self.y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        x = self.kept("x")
-        dx = np.zeros_like(x, dtype=dy.dtype)
-        free = np.ones_like(self.y, dtype=bool)  # windows whose gradient nobody has taken yet
-        for candidate, dcandidate in zip(self.candidates(x), self.candidates(dx), strict=True):
-            taken = free & (candidate == self.y)
-            dcandidate += dy * taken
-            free &= ~taken
+        dx = np.zeros_like(self.x, dtype=dy.dtype)
+        unassigned = np.ones_like(self.y, dtype=bool)  # windows whose gradient no pixel has received yet
+        for view, dview in zip(self.window_views(self.x), self.window_views(dx), strict=True):
+            is_max = unassigned & (view == self.y)
+            dview += dy * is_max
+            unassigned &= ~is_max
         return dx
 
-    def candidates(self, x: np.ndarray) -> list[np.ndarray]:
+    def window_views(self, x: np.ndarray) -> list[np.ndarray]:
         """Return size * size views of `x`: the first pixel of every window, the second of every window, and so on."""
         _, h, w = self.output_shape(x.shape[1:])
         rows, columns = self.stride * (h - 1) + 1, self.stride * (w - 1) + 1
@@ -69,24 +66,3 @@ class MaxPooling(Layer):
             raise ValueError(f"{self!r}: the window is larger than the image, of shape {tuple(input_shape)}")
         channels, *sizes = input_shape
         return (channels, *((n - self.size) // self.stride + 1 for n in sizes))
-
-
-class Flatten(Layer):
-    """Lay the numbers of each example out in one row, channel by channel, row by row.
-
-    Input shape
-        ``(N, C, H, W)``, or any other ``(N, ...)``
-    Output shape
-        ``(N, C * H * W)``
-    """
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        x = self.accept(x)
-        self.shape = x.shape
-        return x.reshape(len(x), *self.output_shape(x.shape[1:]))
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        return dy.reshape(self.kept("shape"))
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return (math.prod(input_shape),)

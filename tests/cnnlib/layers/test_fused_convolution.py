@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnnlib
-from cnnlib.fused import FusedConvolution, fuse
+from cnnlib.layers.fused_convolution import FusedConvolution, fuse
 
 
 @st.composite
@@ -67,7 +67,7 @@ def test_every_gradient(kernel_size, stride, padding):
 def test_a_whole_network_has_the_same_gradients():
     network = cnnlib.lenet5(np.random.default_rng(4)).astype(np.float64)
     rng = np.random.default_rng(5)
-    x, dy = network.prepare(rng.standard_normal((3, 1, 28, 28))), rng.standard_normal((3, 10))
+    x, dy = network.to_input(rng.standard_normal((3, 1, 28, 28))), rng.standard_normal((3, 10))
     fused = network.fused()
     np.testing.assert_allclose(fused.forward(x), network.forward(x), rtol=1e-10)
     np.testing.assert_allclose(fused.backward(dy), network.backward(dy), rtol=1e-9, atol=1e-12)
@@ -105,7 +105,7 @@ class MyConvolution(cnnlib.Convolutional):
     ],
 )
 def test_what_cannot_be_fused_stays_as_it_is(layers):
-    assert [type(layer) for layer in fuse(layers)] == [type(layer) for layer in layers]
+    assert [type(layer) for layer in fuse(cnnlib.Sequential(layers))] == [type(layer) for layer in layers]
 
 
 def test_the_first_layer_may_leave_out_dx():
@@ -122,7 +122,7 @@ def test_predictions_follow_the_parameters():
     images = np.random.default_rng(8).integers(0, 256, (2, 28, 28), dtype=np.uint8)
 
     def expect():
-        np.testing.assert_allclose(network.predict(images), network.forward(network.prepare(images)), rtol=1e-5)
+        np.testing.assert_allclose(network.predict(images), network.forward(network.to_input(images)), rtol=1e-5)
 
     expect()
     network.layers[0].W *= 2  # in place, as optimizers do

@@ -3,27 +3,27 @@
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from cnnlib.config import check_int, check_positive_int
 from cnnlib.initializers import initialize
-from cnnlib.layer import Layer
-from cnnlib.validation import positive, whole
+from cnnlib.layers.layer import Layer
 
-Margins = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
+PadWidth = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
 
 
-def pad(x: np.ndarray, margins: Margins) -> np.ndarray:
+def pad(x: np.ndarray, pad_width: PadWidth) -> np.ndarray:
     """Surround images of shape (N, C, H, W) with zeros."""
-    if margins == ((0, 0), (0, 0)):
+    if pad_width == ((0, 0), (0, 0)):
         return x
     N, C, H, W = x.shape
-    (above, below), (left, right) = margins
+    (above, below), (left, right) = pad_width
     padded = np.zeros((C, above + H + below, left + W + right, N), x.dtype)
     padded[:, above : above + H, left : left + W] = x.transpose(1, 2, 3, 0)
     return padded.transpose(3, 0, 1, 2)
 
 
-def crop(x: np.ndarray, margins: Margins) -> np.ndarray:
-    """Cut the margins off again: the transpose of `pad`, whose zeros depend on no input."""
-    (above, below), (left, right) = margins
+def crop(x: np.ndarray, pad_width: PadWidth) -> np.ndarray:
+    """Cut the padding off again: the transpose of `pad`, whose zeros depend on no input."""
+    (above, below), (left, right) = pad_width
     return x[:, :, above : x.shape[2] - below, left : x.shape[3] - right]
 
 
@@ -136,13 +136,13 @@ class Convolutional(Layer):
         rng=None,
         dtype=np.float32,
     ):
-        self.channels = positive("channels", channels)
-        self.filters = positive("filters", filters)
-        self.kernel_size = positive("kernel_size", kernel_size)
-        self.stride = positive("stride", stride)
+        self.channels = check_positive_int("channels", channels)
+        self.filters = check_positive_int("filters", filters)
+        self.kernel_size = check_positive_int("kernel_size", kernel_size)
+        self.stride = check_positive_int("stride", stride)
         if isinstance(padding, str) and padding not in ("valid", "same"):
             raise ValueError(f'padding must be "valid", "same" or a whole number, got {padding!r}')
-        self.padding = padding if isinstance(padding, str) else whole("padding", padding, least=0)
+        self.padding = padding if isinstance(padding, str) else check_int("padding", padding, minimum=0)
         self.initializer = initializer
         area = kernel_size**2
         shape = (filters, channels, kernel_size, kernel_size)
@@ -150,38 +150,36 @@ class Convolutional(Layer):
         self.b = np.zeros(filters, dtype)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        x = self.accept(x)
         _, h, w = self.output_shape(x.shape[1:])
-        self.margins = self.margins_for(*x.shape[2:])
-        x = pad(x, self.margins)
+        self.pad_width = self.compute_pad_width(*x.shape[2:])
+        x = pad(x, self.pad_width)
         self.padded_shape = x.shape
         self.cols = im2col(x, self.kernel_size, self.stride)
         y = self.W.reshape(self.filters, -1) @ self.cols + self.b[:, np.newaxis]  # (F, h * w * N)
         return np.moveaxis(y.reshape(self.filters, h, w, -1), -1, 0)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        cols = self.kept("cols")
         dy = np.moveaxis(dy, 0, -1).reshape(self.filters, -1)  # (F, h * w * N)
-        self.dW = (cols @ dy.T).T.reshape(self.W.shape)  # dy @ cols.T, in the order that is faster for wide cols
+        self.dW = (self.cols @ dy.T).T.reshape(self.W.shape)  # dy @ cols.T, in the order that is faster for wide cols
         self.db = dy.sum(axis=1)
         if not self.needs_dx:
             return None
         dcols = self.W.reshape(self.filters, -1).T @ dy
-        return crop(col2im(dcols, self.padded_shape, self.kernel_size, self.stride), self.margins)
+        return crop(col2im(dcols, self.padded_shape, self.kernel_size, self.stride), self.pad_width)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3 or input_shape[0] != self.channels:
             raise ValueError(
-                f"{self!r} expected ({self.channels}, H, W) an example, got the shape {tuple(input_shape)}"
+                f"{self!r} expected ({self.channels}, H, W) per example, got the shape {tuple(input_shape)}"
             )
         sizes = []
-        for size, margin in zip(input_shape[1:], self.margins_for(*input_shape[1:]), strict=True):
-            if size + sum(margin) < self.kernel_size:
+        for size, added in zip(input_shape[1:], self.compute_pad_width(*input_shape[1:]), strict=True):
+            if size + sum(added) < self.kernel_size:
                 raise ValueError(f"{self!r}: the kernel is larger than the padded image, of shape {tuple(input_shape)}")
-            sizes.append((size + sum(margin) - self.kernel_size) // self.stride + 1)
+            sizes.append((size + sum(added) - self.kernel_size) // self.stride + 1)
         return (self.filters, *sizes)
 
-    def margins_for(self, height: int, width: int) -> Margins:
+    def compute_pad_width(self, height: int, width: int) -> PadWidth:
         """Return the zeros to add around an image of that size: ((above, below), (left, right))."""
         if self.padding == "same":
             totals = [max((-(-n // self.stride) - 1) * self.stride + self.kernel_size - n, 0) for n in (height, width)]

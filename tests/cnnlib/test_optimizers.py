@@ -8,9 +8,9 @@ import pytest
 
 import cnnlib
 from cnnlib.initializers import initialize
-from cnnlib.optimizers import SCHEDULES
+from cnnlib.schedules import SCHEDULES
 
-REFERENCE = np.load(Path(__file__).parent / "reference.npz", allow_pickle=False)
+REFERENCE = np.load(Path(__file__).parents[1] / "reference.npz", allow_pickle=False)
 CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "optimizer" in c[1]]
 
 
@@ -35,7 +35,7 @@ def test_biases_do_not_decay(optimizer):
 def test_gradients_and_dtype_are_left_alone(optimizer):
     parameter, gradient = np.ones((2, 2), np.float32), np.full((2, 2), 0.5, np.float32)
     before = gradient.copy()
-    optimizer.step([(parameter, gradient)], factor=np.float64(0.3))
+    optimizer.step([(parameter, gradient)], scale=np.float64(0.3))
     np.testing.assert_array_equal(gradient, before)
     assert parameter.dtype == np.float32
     assert all(array.dtype == np.float32 for arrays in optimizer.state.values() for array in arrays)
@@ -44,8 +44,8 @@ def test_gradients_and_dtype_are_left_alone(optimizer):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cnnlib.SGD(rate=0), "rate must be positive, got 0"),
-        (lambda: cnnlib.SGD(rate=float("nan")), "rate must be positive"),
+        (lambda: cnnlib.SGD(learning_rate=0), "learning_rate must be positive, got 0"),
+        (lambda: cnnlib.SGD(learning_rate=float("nan")), "learning_rate must be positive"),
         (lambda: cnnlib.SGD(momentum=1), "momentum must be .* got 1"),
         (lambda: cnnlib.SGD(weight_decay=-1), "weight_decay must not be negative"),
         (lambda: cnnlib.Adam(beta2=1.5), "beta2 must be .* got 1.5"),

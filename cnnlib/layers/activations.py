@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.layer import Layer
+from cnnlib.layers.layer import Layer
 
 
 class ReLU(Layer):
@@ -18,11 +18,11 @@ class ReLU(Layer):
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        self.x = self.accept(x)
-        return np.maximum(self.x, 0)
+        self.x = x
+        return np.maximum(x, 0)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        return dy * (self.kept("x") > 0)
+        return dy * (self.x > 0)
 
 
 class Sigmoid(Layer):
@@ -35,14 +35,12 @@ class Sigmoid(Layer):
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        x = self.accept(x)
         e = np.exp(-np.abs(x))  # at most 1: exp of a large number would overflow
         self.y = np.where(x >= 0, 1, e) / (1 + e)
         return self.y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        y = self.kept("y")
-        return dy * y * (1 - y)
+        return dy * self.y * (1 - self.y)
 
 
 class Softmax(Layer):
@@ -58,16 +56,14 @@ class Softmax(Layer):
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        x = self.accept(x)
         e = np.exp(x - x.max(axis=1, keepdims=True))  # the shift cancels in the ratio, and nothing overflows
         self.y = e / e.sum(axis=1, keepdims=True)
         return self.y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        y = self.kept("y")
-        return y * (dy - (dy * y).sum(axis=1, keepdims=True))
+        return self.y * (dy - (dy * self.y).sum(axis=1, keepdims=True))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 1:
-            raise ValueError(f"{self!r} expected scores (M,) an example, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected scores (M,) per example, got the shape {tuple(input_shape)}")
         return input_shape

@@ -1,0 +1,92 @@
+"""Data parallelism: several processes train one network, each on its share of every batch.
+
+The loss is a mean over the examples, and so is its gradient: that of a batch is the sum of those of its parts, each
+weighted with its share of the examples. Nothing is approximated; only the order of some additions changes.
+
+Every process runs the same program with the same seed. So all begin with the same weights, draw the same batches, and
+take the same steps; the gradients are all that they tell each other, by MPI, the standard for programs of many processes
+on one machine or a thousand::
+
+    mpiexec -n 4 python -m cnnlib train
+"""
+
+import os
+import sys
+import traceback
+
+import numpy as np
+
+from cnnlib.blas import one_blas_thread
+from cnnlib.config import Configured
+from cnnlib.losses import Loss
+
+
+class Communicator(Configured):
+    """This process's connection to the others: pass it to `Network.train`.
+
+    If the program ends by an uncaught exception, in any process, all processes end.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm
+        Such as ``MPI.COMM_WORLD``.
+
+    Attributes
+    ----------
+    rank, size : int
+        The number of this process, from 0, and how many there are. The process 0 prints and writes.
+    """
+
+    def __init__(self, communicator):
+        self.communicator = communicator
+        self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+        if self.size > 1:
+            sys.excepthook = self.abort
+
+    def share(self, N: int) -> slice:
+        """Return which of N examples are this process's: as many as everyone else's, or one less."""
+        return slice(N * self.rank // self.size, N * (self.rank + 1) // self.size)
+
+    def backpropagate(
+        self, network, x: np.ndarray, t: np.ndarray, loss: Loss
+    ) -> tuple[tuple[float, float], dict[str, np.ndarray]]:
+        """Compute loss, accuracy and gradients of a whole batch: go through the own share, and add up everyone's."""
+        parameters, share = network.parameters(), self.share(len(x))
+        if share.start == share.stop:  # fewer examples than processes
+            result, gradients = (0.0, 0.0), {name: np.zeros_like(array) for name, array in parameters.items()}
+        else:
+            weight = (share.stop - share.start) / len(x)
+            result = network.backpropagate(x[share], t[share], loss, weight)
+            gradients = network.gradients()
+        flat = np.concatenate([*(array.ravel() for array in gradients.values()), result], dtype=network.dtype)
+        total = np.empty_like(flat)
+        self.communicator.Allreduce(flat, total)
+        parts = np.split(total, np.cumsum([array.size for array in gradients.values()]))
+        sums = {name: part.reshape(parameters[name].shape) for name, part in zip(gradients, parts, strict=False)}
+        return (float(parts[-1][0]), float(parts[-1][1])), sums
+
+    def evaluate(self, network, x: np.ndarray, t: np.ndarray, loss: Loss) -> tuple[float, float]:
+        """Do what `Network.evaluate` does, each process on its share."""
+        share, result = self.share(len(x)), np.zeros(2)
+        if share.start < share.stop:
+            with one_blas_thread():  # the other cores are busy with the other shares
+                result += network.evaluate(x[share], t[share], loss)
+            result *= (share.stop - share.start) / len(x)
+        total = np.empty_like(result)
+        self.communicator.Allreduce(result, total)
+        return float(total[0]), float(total[1])
+
+    def broadcast(self, value):
+        """Return, in every process, the value that process 0 has given."""
+        return self.communicator.bcast(value, root=0)
+
+    def abort(self, kind: type, error: BaseException, trace) -> None:
+        """Print an exception, and end all processes: the others would wait for this one for ever."""
+        traceback.print_exception(kind, error, trace)
+        sys.stderr.flush()
+        self.communicator.Abort(1)
+
+
+def started_by_mpiexec() -> bool:
+    """Whether this process is one of several that ``mpiexec`` has started (MPICH, Intel MPI, Slurm; Open MPI)."""
+    return any(os.environ.get(name, "1") != "1" for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE"))

@@ -1,0 +1,153 @@
+"""Several processes, one network: the same gradients, the same files, and no process that waits for ever."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.data_parallel import started_by_mpiexec
+
+pytest.importorskip("mpi4py")
+
+MPIEXEC = Path(sys.executable).parent / "mpiexec"
+GRADIENTS = """
+import json, sys
+import numpy as np
+from mpi4py import MPI
+import cnnlib
+from cnnlib.data_parallel import Communicator
+
+communicator = Communicator(MPI.COMM_WORLD)
+network = cnnlib.lenet5(np.random.default_rng(0)).astype(np.float64)
+rng = np.random.default_rng(1)
+results = {}
+for loss, t in ((cnnlib.CategoricalCrossEntropy(), np.eye(10)[rng.integers(0, 10, 33)]), (cnnlib.MeanSquaredError(), rng.random((33, 10)))):
+    for N in (33, 8, 3, 1):
+        x = np.random.default_rng(N).random((N, 28, 28))
+        (value, share), gradients = communicator.backpropagate(network.fused(needs_dx=False), x, t[:N], loss)
+        results[f"{type(loss).__name__} {N} result"] = np.array([value, share])
+        results |= {f"{type(loss).__name__} {N} {name}": array for name, array in gradients.items()}
+if communicator.rank == communicator.size - 1:
+    np.savez(sys.argv[1], **results)
+"""
+
+
+def mpiexec(processes, *arguments, **options):
+    command = [str(MPIEXEC), "-n", str(processes), sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CNNLIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CNNLIB_OFFLINE", "1")
+    monkeypatch.delenv("CNNLIB_DATA", raising=False)
+    monkeypatch.delenv("TQDM_DISABLE")
+    return tmp_path
+
+
+def test_gradients_do_not_depend_on_the_number_of_processes(tmp_path):
+    """Uneven shares, and batches smaller than the number of processes, included."""
+    for processes in (1, 2, 3, 4):
+        result = mpiexec(processes, "-c", GRADIENTS, tmp_path / f"{processes}.npz")
+        assert result.returncode == 0, result.stderr
+    network = cnnlib.lenet5(np.random.default_rng(0)).astype(np.float64)
+    with np.load(tmp_path / "1.npz") as one:
+        assert len(one.files) == 2 * 4 * 11
+        t = np.eye(10)[np.random.default_rng(1).integers(0, 10, 33)]
+        x = np.random.default_rng(8).random((8, 28, 28))
+        result = network.backpropagate(x, t[:8], cnnlib.CategoricalCrossEntropy())
+        np.testing.assert_allclose(one["CategoricalCrossEntropy 8 result"], result, rtol=1e-12)
+        for processes in (2, 3, 4):
+            with np.load(tmp_path / f"{processes}.npz") as several:
+                for name in one.files:
+                    scale = np.abs(one[name]).max() or 1
+                    assert np.abs(several[name] - one[name]).max() <= 1e-12 * scale, (processes, name)
+
+
+TRAIN = ["-m", "cnnlib", "train", "--data", "digits", "--architecture", "dense", "--epochs", "3"]
+
+
+def test_two_processes_train_as_one_network(folder):
+    result = mpiexec(2, *TRAIN)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("Validation accuracy") == 1 and result.stdout.count("61,671 parameters") == 1
+    bars = {line.split(":")[0] for line in result.stderr.replace("\r", "\n").splitlines() if "step" in line}
+    assert bars <= {"", "Epoch 1/3", "Epoch 2/3", "Epoch 3/3", "  0%|          | 0/66 [00"}
+    assert result.stderr.count("66/66") <= 2
+    assert sorted(path.name for path in (folder / "models").iterdir()) == ["dense.npz"]
+    assert not list((folder / "checkpoints").iterdir())
+    alone = subprocess.run([sys.executable, *TRAIN, "--output", "alone.npz"], capture_output=True, text=True)
+    assert alone.returncode == 0
+    one, two = cnnlib.Network.load("alone.npz"), cnnlib.Network.load("models/dense.npz")
+    for name, array in one.parameters().items():
+        np.testing.assert_allclose(two.parameters()[name], array, atol=1e-3)
+    again = mpiexec(2, *TRAIN, "--output", "again.npz")
+    assert again.returncode == 0
+    assert (folder / "again.npz").read_bytes() == (folder / "models" / "dense.npz").read_bytes()
+
+
+SLOW = """
+import os, signal, sys, time
+import cnnlib.training
+from cnnlib.__main__ import start
+
+def on_step_end(self, run):
+    if run.epoch == 1 and run.step == 5 and run.communicator.rank == int(os.environ["VICTIM"]):
+        if os.environ["HOW"] == "raise":
+            raise ZeroDivisionError("a bug in one process")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if "VICTIM" in os.environ:
+    cnnlib.training.History.on_step_end, plain = on_step_end, cnnlib.training.History.on_step_end
+    cnnlib.training.History.on_step_end = lambda self, run: (plain(self, run), on_step_end(self, run))
+sys.argv[0] = "cnnlib"
+start()
+"""
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("how", ["raise", "kill"])
+def test_if_one_fails_all_end_and_the_run_can_be_resumed(folder, victim, how):
+    arguments = ["-c", SLOW, *TRAIN[2:]]
+    expected = mpiexec(2, *arguments, "--output", "expected.npz")
+    assert expected.returncode == 0, expected.stderr
+    began = time.monotonic()
+    failed = mpiexec(2, *arguments, env=os.environ | {"VICTIM": str(victim), "HOW": how})
+    assert time.monotonic() - began < 10 + 10  # ten seconds to end, and some to start
+    assert failed.returncode != 0 and ("ZeroDivisionError" in failed.stderr) == (how == "raise")
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["dense-digits-0.npz"]
+    assert "holds a run that was stopped" in mpiexec(2, *arguments).stderr
+    resumed = mpiexec(2, *arguments, "--resume", "--output", "resumed.npz")
+    assert resumed.returncode == 0, resumed.stderr
+    assert (folder / "resumed.npz").read_bytes() == (folder / "expected.npz").read_bytes()
+
+
+def test_an_error_of_all_is_told_once(folder):
+    result = mpiexec(2, *TRAIN, "--learning-rate", "1e30")
+    assert result.returncode != 0
+    assert result.stderr.count("no longer finite") + result.stderr.count("the loss became") == 1
+    assert "--learning-rate 1e+29 --restart" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["data", "--data", "digits"], ["train", "--help"]])
+def test_other_commands_speak_once(folder, arguments):
+    result = mpiexec(2, "-m", "cnnlib", *arguments)
+    alone = subprocess.run([sys.executable, "-m", "cnnlib", *arguments], capture_output=True, text=True)
+    assert result.returncode == alone.returncode == 0 and result.stdout == alone.stdout
+
+
+def test_one_process_is_no_crowd(monkeypatch):
+    for name, value, expected in (("PMI_SIZE", "2", True), ("PMI_SIZE", "1", False), ("OMPI_COMM_WORLD_SIZE", "4", True)):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert started_by_mpiexec() == expected
+    assert not started_by_mpiexec()

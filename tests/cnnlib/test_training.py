@@ -1,0 +1,239 @@
+"""The training loop, its callbacks, and what happens when numbers go wrong."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.training import HISTORY, shuffled_batches
+
+
+def blobs(N=60, seed=0):
+    rng = np.random.default_rng(seed)
+    t = rng.integers(0, 3, N)
+    return (3 * np.eye(3)[t] + rng.standard_normal((N, 3))).astype(np.float32), t
+
+
+def network(seed=0):
+    rng = np.random.default_rng(seed)
+    return cnnlib.Network([cnnlib.Dense(3, 8, rng=rng), cnnlib.ReLU(), cnnlib.Dense(8, 3, rng=rng), cnnlib.Softmax()], (3,))
+
+
+def weights(net):
+    return {name: array.copy() for name, array in net.parameters().items()}
+
+
+def same(one, other):
+    return all(np.array_equal(array, other[name]) for name, array in one.items())
+
+
+class Spy(cnnlib.Callback):
+    """Notes what it is called for, and the weights after every epoch."""
+
+    def __init__(self):
+        self.calls, self.weights = [], []
+
+    def on_train_begin(self, run):
+        self.calls.append("begin")
+
+    def on_step_end(self, run):
+        self.calls.append((run.epoch, run.step, run.batch_size, run.loss, run.accuracy))
+
+    def on_epoch_end(self, run):
+        self.calls.append(f"epoch {run.epoch}")
+        self.weights.append(weights(run.network))
+
+    def on_train_end(self, run):
+        self.calls.append("end")
+
+
+def test_callbacks_are_called_in_order():
+    spy, (x, t) = Spy(), blobs()
+    history = network().train(x, t, epochs=2, batch_size=25, callbacks=[spy], progress=False)
+    steps = [call for call in spy.calls if isinstance(call, tuple)]
+    assert [call for call in spy.calls if isinstance(call, str)] == ["begin", "epoch 1", "epoch 2", "end"]
+    assert [call[:3] for call in steps] == [(e, s, n) for e in (0, 1) for s, n in ((0, 25), (1, 25), (2, 10))]
+    assert [call[3] for call in steps] == history["batch_loss"]
+    mean = sum(call[3] * call[2] for call in steps[:3]) / 60
+    assert history["loss"][0] == pytest.approx(mean)
+    assert history["accuracy"][0] == pytest.approx(sum(call[4] * call[2] for call in steps[:3]) / 60)
+    assert list(history) == list(HISTORY) and all(type(values) is list for values in history.values())
+
+
+def test_a_schedule_sees_the_progress_of_all_steps():
+    seen = []
+
+    def schedule(progress):
+        seen.append(progress)
+        return 0.5
+
+    x, t = blobs()
+    history = network().train(x, t, epochs=2, batch_size=20, schedule=schedule, progress=False)
+    assert seen == pytest.approx(np.arange(6) / 6) and history["learning_rate"] == [0.025, 0.025]
+
+
+def test_batches_hold_every_example_once():
+    rng = np.random.default_rng(0)
+    first, second = (list(shuffled_batches(10, 4, rng)) for _ in range(2))
+    for batches in (first, second):
+        assert [len(batch) for batch in batches] == [4, 4, 2]
+        assert sorted(np.concatenate(batches)) == list(range(10))
+    assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+
+
+class Worse(cnnlib.Callback):
+    """Makes the recorded validation loss worse from the third epoch on, before others look at it."""
+
+    def on_epoch_end(self, run):
+        run.history["validation_loss"][-1] = abs(run.epoch - 3) + 1.0
+
+
+def test_early_stopping_keeps_the_best_weights():
+    spy, stopping, (x, t) = Spy(), cnnlib.EarlyStopping(patience=2), blobs()
+    net = network()
+    history = net.train(x, t, epochs=20, validation=blobs(seed=1), callbacks=[Worse(), stopping, spy], progress=False)
+    assert len(history["loss"]) == 5 and stopping.best_epoch == 3
+    assert same(weights(net), spy.weights[2]) and not same(weights(net), spy.weights[4])
+
+
+@pytest.mark.parametrize(("min_delta", "best"), [(0.0, 3), (0.5, 3), (2.0, 1)])
+def test_early_stopping_counts_improvements_above_min_delta(min_delta, best):
+    x, t = blobs()
+    stopping = cnnlib.EarlyStopping(patience=6, min_delta=min_delta)
+    network().train(x, t, epochs=6, validation=blobs(seed=1), callbacks=[Worse(), stopping], progress=False)
+    assert stopping.best_epoch == best
+
+
+def test_early_stopping_by_accuracy_looks_upwards():
+    x, t = blobs()
+    stopping = cnnlib.EarlyStopping(patience=3, monitor="accuracy")
+    history = network().train(x, t, epochs=8, callbacks=[stopping], progress=False)
+    assert stopping.best_epoch == 1 + int(np.argmax(history["accuracy"]))
+
+
+def test_early_stopping_needs_something_to_look_at():
+    with pytest.raises(ValueError, match=r"no validation_loss to look at: pass validation=\(x, t\)"):
+        network().train(*blobs(), callbacks=[cnnlib.EarlyStopping()], progress=False)
+    with pytest.raises(ValueError, match="monitor must be one of"):
+        cnnlib.EarlyStopping(monitor="val_loss")
+    with pytest.raises(ValueError, match="patience must be at least 1"):
+        cnnlib.EarlyStopping(patience=0)
+    with pytest.raises(ValueError, match="min_delta must be"):
+        cnnlib.EarlyStopping(min_delta=math.nan)
+
+
+def test_early_stopping_goes_on_after_a_stop(tmp_path):
+    x, t = blobs()
+
+    class Stop(cnnlib.Callback):
+        def on_step_end(self, run):
+            if run.epoch == 3 and run.step == 1:
+                raise KeyboardInterrupt
+
+    def train(path, *more):
+        net, stopping = network(), cnnlib.EarlyStopping(patience=2)
+        callbacks = [Worse(), stopping, *more]
+        settings = {"validation": blobs(seed=1), "checkpoint": path, "resume": True, "progress": False}
+        return net, net.train(x, t, epochs=9, batch_size=30, callbacks=callbacks, **settings)
+
+    expected, whole = train(tmp_path / "a.npz")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b.npz", Stop())
+    net, history = train(tmp_path / "b.npz")
+    assert same(weights(net), weights(expected)) and history["loss"] == whole["loss"] and len(history["loss"]) == 5
+
+
+def test_the_log_is_the_history(tmp_path):
+    x, t = blobs()
+    log = cnnlib.CSVLogger(tmp_path / "folder with spaces" / "log.csv")
+    history = network().train(x, t, epochs=3, batch_size=60, validation=(x, t), callbacks=[log], progress=False)
+    with open(tmp_path / "folder with spaces" / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row.pop("epoch") for row in rows] == ["1", "2", "3"]
+    assert {name: [float(row[name]) for row in rows] for name in rows[0]} == {
+        name: history[name] for name in HISTORY if name != "batch_loss"
+    }
+
+
+def test_an_average_of_weights_is_ten_lines():
+    """The example of the docstring of `Callback`."""
+
+    class AverageWeights(cnnlib.Callback):
+        def on_train_begin(self, run):
+            self.average = {name: 0 * W for name, W in run.network.parameters().items()}
+
+        def on_epoch_end(self, run):
+            for name, W in run.network.parameters().items():
+                self.average[name] += (W - self.average[name]) / run.epoch
+
+    spy, average, (x, t) = Spy(), AverageWeights(), blobs()
+    network().train(x, t, epochs=4, callbacks=[spy, average], progress=False)
+    for name, W in average.average.items():
+        np.testing.assert_allclose(W, np.mean([each[name] for each in spy.weights], axis=0), rtol=1e-5, atol=1e-6)
+
+
+def nan_at_the_end(progress):
+    return math.nan if progress >= 0.9 else 1.0
+
+
+def huge_at_the_end(progress):
+    return 1e50 if progress > 0.95 else 1.0
+
+
+def test_a_last_step_that_blows_up_is_an_error(tmp_path):
+    """The loss of each step is computed before it: of the last step, only the weights tell."""
+    spy, (x, t), path = Spy(), blobs(), tmp_path / "checkpoint.npz"
+    net = network()
+    settings = {"epochs": 3, "batch_size": 6, "schedule": huge_at_the_end, "callbacks": [spy], "progress": False}
+    with pytest.raises(FloatingPointError, match="W0 is no longer finite in epoch 3, step 10.* the weights of epoch 2"):
+        net.train(x, t, checkpoint=path, **settings)
+    assert same(weights(net), spy.weights[1]) and len(spy.weights) == 2 and spy.calls[-1] == "end"
+    with np.load(path) as stored:
+        assert same(weights(net), stored)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_weights():
+    net, (x, t) = network(), blobs()
+    before = weights(net)
+    with pytest.raises(FloatingPointError, match=r"the loss became nan in epoch 1, step \d.*try one below 1e.30"):
+        net.train(x, t, epochs=2, batch_size=10, optimizer=cnnlib.SGD(1e30), progress=False)
+    assert same(weights(net), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"schedule": nan_at_the_end}, ValueError, "schedule must return a finite number, got nan at progress 0.9"),
+        ({"schedule": "cosine"}, TypeError, "schedule must be a function, such as one_cycle, got 'cosine'"),
+        ({"optimizer": "sgd"}, TypeError, "optimizer must be an Optimizer, such as SGD.*got 'sgd'"),
+        ({"loss": "mse"}, TypeError, "loss must be a Loss, such as MeanSquaredError.*got 'mse'"),
+        ({"augment": 3}, TypeError, r"augment must be a function of \(x, rng\), got 3"),
+        ({"communicator": 3}, TypeError, "communicator must be a cnnlib.data_parallel.Communicator, got 3"),
+        ({"validation": (np.full((2, 3), np.nan), [0, 1])}, ValueError, r"not finite, the first at \(0, 0\): nan"),
+    ],
+)
+def test_settings_that_cannot_work_are_named(changes, error, message):
+    with pytest.raises(error, match=message):
+        network().train(*blobs(), batch_size=6, progress=False, **changes)
+
+
+def test_examples_that_are_not_finite_are_named():
+    x, t = blobs()
+    x[7, 1] = np.inf
+    with pytest.raises(ValueError, match=r"x holds numbers that are not finite, the first at \(7, 1\): inf"):
+        network().train(x, t, progress=False)
+
+
+def test_accuracy_refuses_what_it_would_broadcast():
+    assert cnnlib.accuracy(np.array([[0.2, 0.8], [0.6, 0.4]]), np.array([[0, 1], [0, 1]])) == 0.5
+    assert cnnlib.accuracy(np.array([[0.9], [0.2]]), np.array([[1], [1]])) == 0.5
+    for y, t in ((np.ones((3, 2)), np.ones((1, 2))), (np.ones(3), np.ones(3)), (np.ones((0, 2)), np.ones((0, 2)))):
+        with pytest.raises(ValueError, match="accuracy expects scores and targets of one shape"):
+            cnnlib.accuracy(y, t)
+
+
+def test_labels_that_are_all_of_one_class_are_accepted():
+    x, _ = blobs()
+    assert network().train(x, np.zeros(60, int), epochs=20, progress=False)["accuracy"][-1] == 1
