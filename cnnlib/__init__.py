@@ -2,14 +2,14 @@
 
 from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.convolution import Convolutional, col2im, im2col
-from cnnlib.data import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
 from cnnlib.dense import Dense
-from cnnlib.digit_pad import DigitPad
+from cnnlib.digits.datasets import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
+from cnnlib.digits.mnist_frame import rasterize, read_digit, to_mnist_frame
+from cnnlib.digits.models import lenet5, load_pretrained
+from cnnlib.digits.pad import DigitPad
 from cnnlib.gradients import GradientError, gradient_check
-from cnnlib.images import rasterize, read_digit, to_mnist_frame
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
-from cnnlib.models import lenet5, load_pretrained
 from cnnlib.network import Network, accuracy
 from cnnlib.optimizers import SGD, Adam, constant, cosine, one_cycle
 from cnnlib.pooling import Flatten, MaxPooling

@@ -7,9 +7,9 @@ import click
 import numpy as np
 
 import cnnlib
-from cnnlib.augmentation import Distortion, variants
-from cnnlib.data import DataError, DataNotFoundError, Dataset
-from cnnlib.models import ARCHITECTURES
+from cnnlib.digits.augmentation import Distortion, variants
+from cnnlib.digits.datasets import DataError, DataNotFoundError, Dataset
+from cnnlib.digits.models import ARCHITECTURES
 from cnnlib.optimizers import SCHEDULES
 
 LOADERS = {"mnist": cnnlib.load_mnist, "fashion-mnist": cnnlib.load_fashion_mnist, "digits": cnnlib.load_digits}

@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 import cnnlib
-from cnnlib.handwriting import CANVAS, PREPARATIONS
+from cnnlib.digits.datasets import Dataset
+from cnnlib.digits.fine_tuning import Teacher
+from cnnlib.digits.sample_drawings import CANVAS, PREPARATIONS
 from cnnlib.storage import whole_file
-from cnnlib.teaching import Teacher
 
 COUNTS = (0, 5, 10, 20, 50)
 SPLITS = 8
@@ -64,7 +65,7 @@ def measure_preparations(networks: dict[str, cnnlib.Network], records: list[dict
 
 
 def measure_teaching(
-    network: cnnlib.Network, images: np.ndarray, labels: np.ndarray, writers: np.ndarray, test: cnnlib.data.Dataset
+    network: cnnlib.Network, images: np.ndarray, labels: np.ndarray, writers: np.ndarray, test: Dataset
 ) -> dict:
     """Teach the network each writer's hand, with more and more drawings, and judge on that writer's other ones.
 

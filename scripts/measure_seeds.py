@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 import cnnlib
-from cnnlib.augmentation import Distortion
+from cnnlib.digits.augmentation import Distortion
+from cnnlib.digits.datasets import Dataset
 from cnnlib.storage import whole_file
 
 SEEDS = range(5)
 RECIPES = {"plain": {"epochs": 5, "augment": None}, "augmented": {"epochs": 15, "augment": Distortion()}}
 
 
-def test_error(data: cnnlib.data.Dataset, seed: int, epochs: int, augment: Distortion | None) -> float:
+def test_error(data: Dataset, seed: int, epochs: int, augment: Distortion | None) -> float:
     """Return the test error, in percent, of one new network."""
     network = cnnlib.lenet5(np.random.default_rng(seed))
     network.train(

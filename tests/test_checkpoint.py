@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib.augmentation import Distortion
+from cnnlib.digits.augmentation import Distortion
 
 # How often the kill test kills; `make kill-test` asks for a hundred.
 KILLS = int(os.environ.get("CNNLIB_KILLS", "6"))
@@ -21,7 +21,7 @@ RUN = """
 import sys
 import numpy as np
 import cnnlib
-from cnnlib.augmentation import Distortion
+from cnnlib.digits.augmentation import Distortion
 from cnnlib.parallel import DataParallel
 
 class Prompt(DataParallel):

@@ -65,7 +65,7 @@ def describe(network) -> list[dict]:
 
 def script(network) -> str:
     """Return the script that holds a network and the sample drawings."""
-    from cnnlib.handwriting import sample_drawings  # here, since the book's build makes cnnlib importable
+    from cnnlib.digits.sample_drawings import sample_drawings  # here, since the book's build makes cnnlib importable
 
     drawings, labels = sample_drawings()
     samples = [

@@ -17,8 +17,8 @@ Wortsman et al. (2022), "Robust fine-tuning of zero-shot models": the way back.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnlib.augmentation import Distortion
-from cnnlib.data import load_digits
+from cnnlib.digits.augmentation import Distortion
+from cnnlib.digits.datasets import load_digits
 from cnnlib.losses import CategoricalCrossEntropy, one_hot
 from cnnlib.network import Network
 from cnnlib.optimizers import SGD

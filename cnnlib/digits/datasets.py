@@ -29,7 +29,7 @@ import numpy as np
 import pooch
 from tqdm.auto import tqdm
 
-from cnnlib.images import enlarge
+from cnnlib.digits.mnist_frame import enlarge
 from cnnlib.storage import whole_file
 
 
@@ -228,7 +228,7 @@ def load_digits() -> Dataset:
     """Return the digits that come with this package: 1,797 real handwritten ones, in MNIST's 28x28 frame.
 
     They are the test partition of UCI's Optical Recognition of Handwritten Digits, 8x8 pixels with values 0 to 16, in
-    the order of scikit-learn's copy, brought to 28x28 by `cnnlib.images.enlarge`. The first 1,497 are for training, the
+    the order of scikit-learn's copy, brought to 28x28 by `enlarge`. The first 1,497 are for training, the
     last 300 for testing: a split of our own, always the same. The set does not tell who wrote which digit, so the same
     hand may occur in both parts.
 

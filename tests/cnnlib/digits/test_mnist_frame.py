@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cnnlib.data import load_digits, load_mnist
-from cnnlib.images import PEN, enlarge, rasterize, to_mnist_frame
+from cnnlib.digits.datasets import load_digits, load_mnist
+from cnnlib.digits.mnist_frame import PEN, enlarge, rasterize, to_mnist_frame
 
 REAL_DATA = os.environ.get("CNNLIB_DATA", "")
 

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from cnnlib import data
+from cnnlib.digits import datasets as data
 
 REAL_DATA = os.environ.get("CNNLIB_DATA", "")
 
@@ -257,7 +257,7 @@ def test_killed_while_writing_there_is_no_half_file(tmp_path):
         import os, signal, sys
         import numpy as np
         from pathlib import Path
-        from cnnlib import data
+        from cnnlib.digits import datasets as data
 
         os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)
         data._store(Path(sys.argv[1]), {"images": np.zeros((100, 28, 28), np.uint8)}, "")

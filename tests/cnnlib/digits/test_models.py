@@ -11,7 +11,7 @@ import pytest
 
 import cnnlib
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 import measure_model
 
 CARD = (resources.files("cnnlib") / "resources" / "lenet5.md").read_text("utf-8")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib.data import load_digits
-from cnnlib.handwriting import CANVAS, PATHS, PREPARATIONS, sample_drawings
-from cnnlib.teaching import Teacher
+from cnnlib.digits.datasets import load_digits
+from cnnlib.digits.fine_tuning import Teacher
+from cnnlib.digits.sample_drawings import CANVAS, PATHS, PREPARATIONS, sample_drawings
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).resolve().parents[3] / "scripts"))
 import measure_drawing
 
 

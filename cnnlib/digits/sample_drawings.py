@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.images import BOX, FIELD, PEN, draw_segments, rasterize
+from cnnlib.digits.mnist_frame import BOX, FIELD, PEN, draw_segments, rasterize
 
 CANVAS = 280  # width and height of the canvas, in its pixels
 STEPS = 8  # points of the smooth curve for each point of the path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.images import draw_segments, to_mnist_frame
+from cnnlib.digits.mnist_frame import draw_segments, to_mnist_frame
 
 # Bends are smooth surfaces over the image, from a coarse grid of GRID x GRID heights.
 GRID = 5

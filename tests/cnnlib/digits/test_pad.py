@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib import digit_pad
-from cnnlib.digit_pad import INTERVAL, DigitPad
-from cnnlib.handwriting import sample_drawings
+from cnnlib.digits import pad as digit_pad
+from cnnlib.digits.pad import INTERVAL, DigitPad
+from cnnlib.digits.sample_drawings import sample_drawings
 
 DRAWINGS, LABELS = sample_drawings()
 

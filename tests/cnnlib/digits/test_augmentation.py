@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib.augmentation import GRID, Distortion, _spline_weights, sample, variants
+from cnnlib.digits.augmentation import GRID, Distortion, _spline_weights, sample, variants
 
 STILL = {"rotation": 0, "shear": 0, "scale": 0, "shift": 0, "bend": 0, "pen": 0}
 

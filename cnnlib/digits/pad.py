@@ -22,12 +22,12 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from cnnlib.activations import ReLU, Sigmoid
-from cnnlib.data import load_digits
-from cnnlib.handwriting import CANVAS, middle_of_box, sample_drawings
-from cnnlib.images import BOX, FIELD, MIDDLE, PEN, rasterize
-from cnnlib.models import load_pretrained
+from cnnlib.digits.datasets import load_digits
+from cnnlib.digits.fine_tuning import Teacher
+from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN, rasterize
+from cnnlib.digits.models import load_pretrained
+from cnnlib.digits.sample_drawings import CANVAS, middle_of_box, sample_drawings
 from cnnlib.network import Network
-from cnnlib.teaching import Teacher
 
 INTERVAL = 0.08  # seconds between predictions, at least
 INK, PAPER = "#1a1a1a", "#ffffff"
@@ -132,7 +132,7 @@ class DigitPad(widgets.VBox):
         self._finish(None if self.strokes else "The pad is empty.")
 
     def teach(self, digit: int) -> None:
-        """Tell the network which digit the drawing is, and let it learn that: see `cnnlib.teaching`.
+        """Tell the network which digit the drawing is, and let it learn that: see `cnnlib.digits.fine_tuning`.
 
         Raises
         ------
