@@ -4,9 +4,10 @@ from cnnlib.activations import ReLU, Sigmoid, Softmax
 from cnnlib.convolution import Convolutional, col2im, im2col
 from cnnlib.dense import Dense
 from cnnlib.digits.datasets import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
-from cnnlib.digits.mnist_frame import rasterize, read_digit, to_mnist_frame
+from cnnlib.digits.mnist_frame import read_digit, to_mnist_frame
 from cnnlib.digits.models import lenet5, load_pretrained
 from cnnlib.digits.pad import DigitPad
+from cnnlib.digits.strokes import rasterize
 from cnnlib.gradients import GradientError, gradient_check
 from cnnlib.layer import Layer, batch_last
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot

@@ -2,10 +2,16 @@
 
 The modules import each other in one direction only. Each may use those before it in this list:
 
+`idx`
+    The file format of MNIST.
+`download`
+    Downloads such files.
 `mnist_frame`
     Brings images of digits into the frame of MNIST.
 `datasets`
     MNIST, Fashion-MNIST and the small set of digits that comes with the package.
+`strokes`
+    Draws pen strokes in the frame of MNIST.
 `augmentation`
     Distorts digits at random.
 `sample_drawings`

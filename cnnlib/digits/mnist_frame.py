@@ -1,8 +1,8 @@
-"""Bring digits into the frame that a network trained on MNIST knows: 28 x 28, bright on dark, centred by mass.
+"""Bring images of digits into the frame of MNIST: 28 x 28, bright on dark, centred by mass.
 
 MNIST's images were made from bilevel scans in two steps: each digit was scaled, keeping its aspect ratio, to fit a box
 of 20 x 20 pixels, and the box was placed so that the centre of mass of the ink lies in the middle of a field of
-28 x 28. A network sees only what it was trained on, so other digits must be prepared in exactly that way.
+28 x 28. A network has learned from such images only, so other digits must be prepared in exactly the same way.
 
 A position is given in pixels from the centre of the first pixel: pixel (row i, column j) is the unit square around
 x = j, y = i, and the field reaches from -0.5 to 27.5. "The middle" is pixel (14, 14): the centres of mass of the
@@ -15,19 +15,21 @@ LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to do
 
 import math
 import os
-from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import ArrayLike
-from PIL import Image, ImageFilter, ImageOps
 
 FIELD = 28  # pixels along one side of the image
 BOX = 20  # pixels along the longer side of the digit
 MIDDLE = 14  # the pixel in which the centre of mass lies
 
+# Pixels: the diameter of a pen that lays down as much ink as MNIST's writers did. The training images have, averaged
+# over the ten digits, an ink sum of 103.1 pixels; 937 pen trajectories (every eighth of UCI's Pen-Based Recognition of
+# Handwritten Digits, doi 10.24432/C5MG6K), rasterized, have 85.2 with a pen of 2, 103.3 with 2.5 and 120.2 with 3.
+PEN_DIAMETER = 2.5
+
 
 def to_mnist_frame(image: np.ndarray) -> np.ndarray:
-    """Return a digit, bright on dark and of any size, as MNIST would have shown it.
+    """Return an image of a digit, bright on dark and of any size, in the frame of MNIST's images.
 
     The image is cropped to its ink, scaled so that its longer side is 20 pixels (aspect ratio kept; each new pixel
     averages the pixels that it covers), and placed, by whole pixels, so that its centre of mass is as near as possible
@@ -50,20 +52,11 @@ def to_mnist_frame(image: np.ndarray) -> np.ndarray:
     TypeError
         If the values are of another type.
     ValueError
-        If the image has not two dimensions, or floating-point values outside 0 to 1 (or NaN).
+        If the image does not have two dimensions, or has floating-point values outside 0 to 1 (or NaN).
     """
-    image = np.asarray(image)
-    if image.ndim != 2:
-        raise ValueError(f"expected an image of shape (height, width), got shape {image.shape}")
-    if image.dtype == np.uint8:
-        ink = image.astype(np.float32) / 255
-    elif image.dtype == bool or np.issubdtype(image.dtype, np.floating):
-        if not ((image >= 0) & (image <= 1)).all():
-            raise ValueError("expected floating-point values from 0 to 1; divide an image of 0 to 255 by 255 first")
-        ink = image.astype(np.float32)
-    else:
-        raise TypeError(f"expected an image of uint8, bool or floating point, got {image.dtype}")
+    from PIL import Image
 
+    ink = _to_ink(image)
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not rows.size:
         return np.zeros((FIELD, FIELD), np.float32)
@@ -71,20 +64,34 @@ def to_mnist_frame(image: np.ndarray) -> np.ndarray:
     height, width = (max(1, round(BOX * side / max(ink.shape))) for side in ink.shape)
     # Hamming is Pillow's sharpest filter that never leaves the range of the values it averages.
     scaled = Image.fromarray(ink).resize((width, height), Image.Resampling.HAMMING)
-    return _place(np.clip(np.asarray(scaled), 0, 1))
+    return centre_by_mass(np.clip(np.asarray(scaled), 0, 1))
+
+
+def _to_ink(image: np.ndarray) -> np.ndarray:
+    """Return an image as float32 from 0 to 1, after a check of its shape, type and range."""
+    image = np.asarray(image)
+    if image.ndim != 2:
+        raise ValueError(f"expected an image of shape (height, width), got shape {image.shape}")
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) / 255
+    if image.dtype == bool or np.issubdtype(image.dtype, np.floating):
+        if not ((image >= 0) & (image <= 1)).all():
+            raise ValueError("expected floating-point values from 0 to 1; divide an image of 0 to 255 by 255 first")
+        return image.astype(np.float32)
+    raise TypeError(f"expected an image of uint8, bool or floating point, got {image.dtype}")
 
 
 def read_digit(path: str | os.PathLike) -> np.ndarray:
     """Read an image file with one digit on it, dark on light or light on dark, and bring it into MNIST's frame.
 
-    The border tells what the background is. Slow changes of brightness (a shadow on the paper) are subtracted, what is
-    fainter than half of the strokes counts as background, and strokes that would be thinner than a pen of `PEN` pixels
-    in the 20x20 box are thickened, so that a thin line does not fade when it is made small.
+    The background is what most of the border shows. Slow changes of brightness (a shadow on the paper) are subtracted,
+    and what is less than half as strong as the strokes counts as background. Strokes that would be thinner than
+    `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin line does not fade when the image is reduced.
 
     Parameters
     ----------
     path : path
-        PNG, JPEG or whatever else Pillow reads; transparency is taken as white.
+        PNG, JPEG or any other format that Pillow reads; transparent pixels count as white.
 
     Returns
     -------
@@ -96,8 +103,24 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no image, or nothing is to be seen on it.
+        If it is not an image, or shows nothing but background.
     """
+    grey = _read_grey(path)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if np.median(border) > 0.5 * (grey.min() + grey.max()):
+        grey = 1 - grey  # now bright on dark
+    ink = np.maximum(grey - _background(grey), 0)
+    peak = np.quantile(ink, 0.995)
+    if peak < 0.1:
+        raise ValueError(f"{os.fspath(path)} shows nothing that stands out from its background")
+    ink = np.clip(ink / peak, 0, 1)
+    return to_mnist_frame(_thicken(np.where(ink > 0.5, ink, 0)))
+
+
+def _read_grey(path: str | os.PathLike) -> np.ndarray:
+    """Return an image file in grey, from 0 to 1, reduced to at most 200 x 200 pixels."""
+    from PIL import Image, ImageOps
+
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file).convert("RGBA")
@@ -107,45 +130,50 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(f"{os.fspath(path)} is not an image that can be read: {error}") from error
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("L")
     image.thumbnail((200, 200), Image.Resampling.BOX)
-    grey = np.asarray(image, np.float32) / 255
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if np.median(border) > 0.5 * (grey.min() + grey.max()):
-        grey = 1 - grey  # now bright on dark
+    return np.asarray(image, np.float32) / 255
 
-    # The background alone, in few pixels: strokes vanish under a minimum over an area wider than they are.
-    few = Image.fromarray((grey * 255).astype(np.uint8)).resize((48, 48), Image.Resampling.BOX)
-    flat = few.filter(ImageFilter.MinFilter(13)).filter(ImageFilter.BoxBlur(6)).resize(image.size)
-    ink = np.maximum(grey - np.asarray(flat, np.float32) / 255, 0)
-    peak = np.quantile(ink, 0.995)
-    if peak < 0.1:
-        raise ValueError(f"{os.fspath(path)} shows nothing that stands out from its background")
-    ink = np.clip(ink / peak, 0, 1)
-    strokes = ink > 0.5
+
+def _background(grey: np.ndarray) -> np.ndarray:
+    """Return what a bright-on-dark image would be without its strokes."""
+    from PIL import Image, ImageFilter
+
+    # In a small copy, strokes vanish under a minimum over an area that is wider than they are.
+    height, width = grey.shape
+    small = Image.fromarray((grey * 255).astype(np.uint8)).resize((48, 48), Image.Resampling.BOX)
+    background = small.filter(ImageFilter.MinFilter(13)).filter(ImageFilter.BoxBlur(6)).resize((width, height))
+    return np.asarray(background, np.float32) / 255
+
+
+def _thicken(ink: np.ndarray) -> np.ndarray:
+    """Return the image with its strokes at least as thick as a pen of `PEN_DIAMETER` would draw them in the box."""
+    from PIL import Image, ImageFilter
+
+    strokes = ink > 0
     rows, columns = np.flatnonzero(strokes.any(axis=1)), np.flatnonzero(strokes.any(axis=0))
     size = max(np.ptp(rows), np.ptp(columns)) + 1
     # A long stroke of width d has the area length * d, and the perimeter 2 * length.
     perimeter = sum(np.abs(np.diff(np.pad(strokes, 1).astype(int), axis=axis)).sum() for axis in (0, 1))
     width = 2 * strokes.sum() / perimeter
-    missing = round((PEN / BOX * size - width) / 2)
-    ink = np.pad(np.where(strokes, ink, 0), max(missing, 0))
-    if missing > 0:
-        thick = Image.fromarray((ink * 255).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * missing + 1))
-        ink = np.asarray(thick, np.float32) / 255
-    return to_mnist_frame(ink)
+    missing = round((PEN_DIAMETER / BOX * size - width) / 2)  # pixels on each side
+    if missing <= 0:
+        return ink
+    padded = Image.fromarray((np.pad(ink, missing) * 255).astype(np.uint8))
+    return np.asarray(padded.filter(ImageFilter.MaxFilter(2 * missing + 1)), np.float32) / 255
 
 
-def enlarge(images: np.ndarray) -> np.ndarray:
+def upscale(images: np.ndarray) -> np.ndarray:
     """Return 8x8 digits of the Optdigits set in MNIST's frame.
 
-    The 8x8 image, whose digits fill it from top to bottom, is enlarged to the 20x20 box by cubic convolution (Keys
-    1981, a = -1/2; beyond the border, the border's value goes on). The contrast is raised by a half around the middle
-    grey, v -> 1.5 v - 0.25, limited to 0..1: strokes get flanks about as steep as MNIST's. Then the box is placed by
-    its centre of mass. Everything is computed in whole numbers, so the result is the same on every machine.
+    The digits fill the 8x8 image from top to bottom, so the image is scaled up to the 20x20 box by cubic convolution
+    (Keys 1981, a = -1/2; beyond the border, the border's value is repeated). The contrast is raised by a half around
+    the middle grey, v -> 1.5 v - 0.25, limited to 0..1, which makes the edges of strokes about as steep as MNIST's.
+    Then the box is centred by mass. Everything is computed in whole numbers, so the result is the same on every
+    machine.
 
     Parameters
     ----------
     images : ndarray of shape (N, 8, 8)
-        Whole numbers from 0 to 16.
+        Integers from 0 to 16.
 
     Returns
     -------
@@ -154,7 +182,7 @@ def enlarge(images: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        If shape or range is another.
+        If the shape or the range is different.
 
     References
     ----------
@@ -182,11 +210,14 @@ def enlarge(images: np.ndarray) -> np.ndarray:
     white = 16 * 2000**2
     # 255 (1.5 v - 0.25) with v = boxes / white, rounded to the nearest whole number
     boxes = np.clip((255 * (6 * boxes - white) + 2 * white) // (4 * white), 0, 255).astype(np.uint8)
-    return np.stack([_place(box) for box in boxes]) if len(boxes) else np.zeros((0, FIELD, FIELD), np.uint8)
+    return np.stack([centre_by_mass(box) for box in boxes]) if len(boxes) else np.zeros((0, FIELD, FIELD), np.uint8)
 
 
-def _place(box: np.ndarray) -> np.ndarray:
-    """Return a field of 28 x 28 with `box` in it, moved by whole pixels so that its centre of mass is in the middle."""
+def centre_by_mass(box: np.ndarray) -> np.ndarray:
+    """Return a field of 28 x 28 that holds `box`, at most that large, with its centre of mass in the middle.
+
+    The box is moved by whole pixels, and only so far that it stays inside the field.
+    """
     field = np.zeros((FIELD, FIELD), box.dtype)
     mass = box.sum(dtype=np.float64)
     if mass == 0:
@@ -198,101 +229,3 @@ def _place(box: np.ndarray) -> np.ndarray:
     top, left = corner
     field[top : top + box.shape[0], left : left + box.shape[1]] = box
     return field
-
-
-# The pen's diameter that lays down as much ink as MNIST's writers did. The training images have, averaged over the ten
-# digits, an ink sum of 103.1 pixels; 937 pen trajectories (every eighth of UCI's Pen-Based Recognition of Handwritten
-# Digits, doi 10.24432/C5MG6K), rasterized, have 85.2 with a pen of 2, 103.3 with 2.5 and 120.2 with 3.
-PEN = 2.5
-
-
-def rasterize(strokes: Iterable[ArrayLike], pen: float = PEN) -> np.ndarray:
-    """Draw pen strokes as MNIST would have shown them.
-
-    1. Shift and scale all points together so that the longer side of their bounding box is 20 - pen: with the width of
-       the pen, the ink fills 20 pixels. Put the middle of the bounding box at (13.5, 13.5), the middle of the field.
-    2. Draw: a stroke is the line segments between consecutive points (a stroke of one point is a segment of length 0);
-       a pixel whose centre lies at distance d from the nearest segment of all has the value
-       clip(pen / 2 - d + 1/2, 0, 1), which is how much of the pixel a round pen covers if its edge is taken as straight
-       within the pixel.
-    3. Compute the centre of mass of that image, and move the points by its distance from (14, 14), in x and in y, but
-       only so far that the ink stays within the field, -0.5 to 27.5. Draw again, as in 2.
-
-    The points move by fractions of a pixel, so the image changes smoothly while a stroke grows. It does not depend on
-    position and size of the drawing.
-
-    Parameters
-    ----------
-    strokes : iterable of array_like of shape (n, 2)
-        Points (x, y) of each stroke, x to the right, y down, in any unit. Strokes without points are left out.
-    pen : float
-        Diameter of the pen in pixels of the result, from 1 to 10.
-
-    Returns
-    -------
-    ndarray of shape (28, 28), float32
-        From 0 to 1. Without any point: all zeros. If all points are the same: one dot of the pen's diameter, centred on
-        pixel (14, 14).
-
-    Raises
-    ------
-    ValueError
-        If a stroke has another shape, if a coordinate is not finite or so far from the others that their difference is
-        not, or if `pen` is out of range.
-    """
-    if not 1 <= pen <= 10:
-        raise ValueError(f"pen must be a diameter from 1 to 10 pixels, got {pen!r}")
-    paths = []
-    for number, stroke in enumerate(strokes):
-        try:
-            points = np.asarray(stroke, np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"strokes[{number}] must be an array of numbers of shape (n, 2): {error}") from None
-        if points.size == 0:
-            continue
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"strokes[{number}] must have shape (n, 2), got {points.shape}")
-        if not np.isfinite(points).all():
-            raise ValueError(f"strokes[{number}] has coordinates that are not finite")
-        paths.append(points)
-    if not paths:
-        return np.zeros((FIELD, FIELD), np.float32)
-
-    start = np.concatenate([path[:-1] if len(path) > 1 else path for path in paths])
-    end = np.concatenate([path[1:] if len(path) > 1 else path for path in paths])
-    # Every point is the start or the end of a segment.
-    low, high = np.minimum(start, end).min(axis=0), np.maximum(start, end).max(axis=0)
-    with np.errstate(over="ignore"):
-        extent = (high - low).max()
-    if not np.isfinite(extent):
-        raise ValueError("the strokes' points are too far apart for floating-point numbers")
-    # Dividing first keeps every number in range; the points of a dot are all 0, whatever they are divided by.
-    start, end, size = ((BOX - pen) * (vector / (extent or 1.0)) for vector in (start - low, end - low, high - low))
-    corner = (FIELD - 1) / 2 - size / 2
-    image = draw_segments(start + corner, end + corner, pen)
-
-    pixels = np.arange(FIELD)
-    centre = np.array([image.sum(axis=0) @ pixels, image.sum(axis=1) @ pixels]) / image.sum()
-    margin = corner - (pen / 2 - 0.5)  # from the ink to the field's border: as much on either side
-    corner = corner + np.clip(MIDDLE - centre, -margin, margin)
-    return draw_segments(start + corner, end + corner, pen).astype(np.float32)
-
-
-def draw_segments(start: np.ndarray, end: np.ndarray, pen: float, field: int = FIELD) -> np.ndarray:
-    """Return the image (field, field), float64, of the S segments from start to end, both (S, 2), by a round pen.
-
-    The point of a segment nearest to a pixel p is start + t (end - start), where t is (p - start) . (end - start) /
-    |end - start|^2, limited to 0..1.
-    """
-    pixels = np.arange(field)
-    nearest = np.full((field, field), np.inf)  # squared distance to the nearest segment
-    for first in range(0, len(start), 256):  # some at a time, so that a long drawing needs no more memory
-        a, along = start[first : first + 256], (end - start)[first : first + 256]
-        squared_length = (along**2).sum(axis=1)
-        step = along / np.where(squared_length > 0, squared_length, 1)[:, None]
-        x, y = pixels - a[:, :1], pixels - a[:, 1:]  # (S, field) each: from the segments' starts to columns and rows
-        t = np.clip((x * step[:, :1])[:, None, :] + (y * step[:, 1:])[:, :, None], 0, 1)  # (S, field, field)
-        dx = x[:, None, :] - t * along[:, 0, None, None]
-        dy = y[:, :, None] - t * along[:, 1, None, None]
-        nearest = np.minimum(nearest, (dx * dx + dy * dy).min(axis=0))
-    return np.clip(pen / 2 - np.sqrt(nearest) + 0.5, 0, 1)

@@ -1,4 +1,4 @@
-"""Ready-made architectures for 28x28 images and ten classes, and one trained network."""
+"""Ready-made networks for 28x28 images and ten classes, one of them trained."""
 
 from importlib import resources
 
