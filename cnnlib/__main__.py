@@ -1,5 +1,6 @@
 """The command line: get the data, train a network, read digits, look into a model file."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -71,9 +72,7 @@ def data(name: str) -> None:
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="lenet5", show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-@click.option(
-    "--learning-rate", "--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True
-)
+@click.option("--learning-rate", "--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True)
 @click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
 @click.option(
@@ -117,15 +116,16 @@ def train(
     """
     if resume and restart:
         raise click.UsageError("--resume and --restart exclude each other")
-    is_main = communicator is None or communicator.rank == 0
-    if is_main:
-        images = load(name)  # perhaps a download: the other processes wait for it
-    if communicator is not None:
-        communicator.broadcast(None)
-    if not is_main:
-        images = load(name)
     output = output or Path("models") / f"{architecture}.npz"
     checkpoint = checkpoints / f"{architecture}-{name}-{seed}.npz"
+    is_main = communicator is None or communicator.rank == 0
+    if is_main:
+        load(name)  # perhaps a download, for which the other processes wait
+        if restart:
+            checkpoint.unlink(missing_ok=True)
+    if communicator is not None:
+        communicator.broadcast(None)
+    images = load(name)
     network = ARCHITECTURES[architecture](np.random.default_rng(seed))
     cut = len(images.train_images) * 11 // 12
     parts = (images.train_images, images.train_labels)
@@ -134,10 +134,7 @@ def train(
         x, t = (
             np.concatenate(pair) for pair in zip((x, t), variants(x, t, 0.5, np.random.default_rng(seed)), strict=True)
         )
-    if is_main:
-        if restart:
-            checkpoint.unlink(missing_ok=True)
-        click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
+    click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
     command = " ".join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
     try:
         history = network.train(
@@ -251,6 +248,8 @@ def start() -> None:
     except ImportError:
         sys.exit("Error: several processes need mpi4py and an MPI library: pip install 'cnnlib[cluster]'")
     communicator = Communicator(MPI.COMM_WORLD)
+    if communicator.rank:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     status = 0
     try:
         main(prog_name="python -m cnnlib", obj=communicator, standalone_mode=False)

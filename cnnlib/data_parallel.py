@@ -4,8 +4,8 @@ The loss is a mean over the examples, and so is its gradient: that of a batch is
 weighted with its share of the examples. Nothing is approximated; only the order of some additions changes.
 
 Every process runs the same program with the same seed. So all begin with the same weights, draw the same batches, and
-take the same steps; the gradients are all that they tell each other, by MPI, the standard for programs of many processes
-on one machine or a thousand::
+take the same steps; the gradients are all that they exchange, by MPI, the standard for programs of many processes on
+one machine or a thousand::
 
     mpiexec -n 4 python -m cnnlib train
 """

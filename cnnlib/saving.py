@@ -6,7 +6,6 @@ run needs, beside arrays, to go on as if nothing had happened.
 """
 
 import json
-import math
 import os
 import zipfile
 
@@ -26,7 +25,9 @@ def save_network(path: str | os.PathLike, network, notes: dict) -> None:
     arrays = network.parameters()
     for name, array in arrays.items():
         if array.dtype not in DTYPES or array.dtype != network.dtype:
-            raise TypeError(f"{name} is {array.dtype}: a network is saved in float32 or float64, one for all its arrays")
+            raise TypeError(
+                f"{name} is {array.dtype}: a network is saved in float32 or float64, one for all its arrays"
+            )
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite: such a network is not saved")
     write_arrays(path, arrays, {"format": MODEL, "network": network.config, "notes": notes})

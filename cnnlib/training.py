@@ -1,7 +1,7 @@
 """Training: the loop, and what is wrapped around it.
 
-The loop picks a batch, goes forward, computes the loss, goes backward, takes a step. All else that happens in a run, its
-history, its progress bar, its checkpoints, is a `Callback`: something that is called after each step and each epoch.
+The loop picks a batch, goes forward, computes the loss, goes backward, takes a step. All else that happens in a run,
+its history, its progress bar, its checkpoints, is a `Callback`: something that is called after each step and epoch.
 """
 
 import collections
@@ -109,7 +109,8 @@ def train(
     check_kinds(optimizer, loss, schedule, augment, communicator)
     x, t = check_examples(network, x, t)
     steps = math.ceil(len(x) / check_positive_int("batch_size", batch_size))  # per epoch
-    run = Run(network, optimizer, np.random.default_rng(seed), check_positive_int("epochs", epochs), steps, communicator)
+    rng = np.random.default_rng(seed)
+    run = Run(network, optimizer, rng, check_positive_int("epochs", epochs), steps, communicator)
     callbacks = [FiniteCheck(), History(validation, loss), *callbacks]
     if checkpoint is not None:
         run.settings = {"epochs": epochs, "batch_size": batch_size, "optimizer": repr(optimizer), "loss": repr(loss)}
@@ -124,9 +125,9 @@ def train(
     try:
         while run.epoch < epochs and not run.stop:
             with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # FiniteCheck says it better
-                for run.step, batch in enumerate(shuffled_batches(len(x), batch_size, run.rng)):
+                for run.step, batch in enumerate(shuffled_batches(len(x), batch_size, rng)):
                     run.scale = check_scale(schedule, run.progress)
-                    examples = x[batch] if augment is None else augment(x[batch], run.rng)
+                    examples = x[batch] if augment is None else augment(x[batch], rng)
                     result = train_step(fast, examples, t[batch], optimizer, loss, run.scale, communicator)
                     run.loss, run.accuracy, run.batch_size = *result, len(batch)
                     notify(callbacks, "on_step_end", run)
@@ -223,7 +224,8 @@ def check_kinds(optimizer, loss, schedule, augment, communicator) -> None:
 
 def check_examples(network, x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return examples and their targets as arrays, or raise an error that says why a network cannot train on them."""
-    x = network.as_batch(x)
+    x = np.asarray(x)
+    network.as_batch(x)  # raises if they do not fit; they keep their shape, which `augment` may know
     if len(x) == 0:
         raise ValueError("there is nothing to train on: x holds no examples")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import click
 import numpy as np
+from cnnlib.parallel import DataParallel, trainer
 from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
 import cnnlib
-from cnnlib.parallel import DataParallel, trainer
 
 BATCHES = (32, 64, 128)
 RATE, MOMENTUM = 0.05, 0.9
@@ -89,7 +89,7 @@ class NumPyEngine:
         """Make the training examples, and what takes the steps in `train`."""
         self.images, labels = examples(count)
         self.targets = cnnlib.one_hot(labels, 10)
-        self.some = self.plain.prepare(self.images[:1])
+        self.some = self.plain.to_input(self.images[:1])
         self.trainer = trainer(self.plain, self.loss, max(BATCHES), steps=10_000).__enter__()  # to the process's end
         self.network = self.trainer
         if isinstance(self.trainer, DataParallel):
@@ -130,7 +130,7 @@ class NumPyEngine:
         """Return the seconds of forward and backward through a convolution, ReLU and pooling like LeNet-5's second."""
         layers = [cnnlib.Convolutional(6, filters, 5), cnnlib.ReLU(), cnnlib.MaxPooling(2)]
         network = cnnlib.Network(layers, input_shape=(6, 14, 14)).fused()
-        x = network.prepare(np.random.default_rng(0).standard_normal((images, 6, 14, 14)))
+        x = network.to_input(np.random.default_rng(0).standard_normal((images, 6, 14, 14)))
         return measure_calls(lambda _: network.backward(network.forward(x)), 5)
 
     def run(self, count: int) -> int:
@@ -181,7 +181,7 @@ class TorchEngine:
     def load(self, count: int) -> None:
         images, labels = examples(count)
         self.images, self.labels = self.torch.from_numpy(images), self.torch.from_numpy(labels).long()
-        self.some = self.prepare(self.images[:1])
+        self.some = self.to_input(self.images[:1])
 
     def prepare(self, images):
         """Return uint8 images (N, 28, 28) as a batch (N, 1, 28, 28) of numbers from 0 to 1."""
@@ -189,7 +189,7 @@ class TorchEngine:
 
     def step(self, batch) -> None:
         self.optimizer.zero_grad()
-        scores = self.model(self.prepare(self.images[batch]))
+        scores = self.model(self.to_input(self.images[batch]))
         loss = self.torch.nn.functional.cross_entropy(scores, self.labels[batch])
         loss.backward()
         self.optimizer.step()
@@ -210,7 +210,7 @@ class TorchEngine:
     def infer(self, count: int) -> Times:
         with self.torch.inference_mode():
             batches = self.images[:count].split(128)
-            return measure_calls(lambda _: [self.classifier(self.prepare(batch)) for batch in batches], 3)
+            return measure_calls(lambda _: [self.classifier(self.to_input(batch)) for batch in batches], 3)
 
     def single(self, repetitions: int) -> Times:
         with self.torch.inference_mode():
@@ -222,7 +222,7 @@ class TorchEngine:
             self.step(batch)
         with self.torch.inference_mode():
             for batch in self.images[count:].split(128):
-                self.classifier(self.prepare(batch))
+                self.classifier(self.to_input(batch))
         return peak_memory()
 
 

@@ -1,4 +1,4 @@
-"""Measure how well drawings are read, and what teaching brings, on pen strokes of many writers.
+"""Measure how well drawings are classified, and what fine-tuning brings, on pen strokes of many writers.
 
     python scripts/measure_drawing.py strokes.json.gz
 
@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 
 import cnnlib
-from cnnlib.handwriting import CANVAS, PREPARATIONS
-from cnnlib.storage import whole_file
-from cnnlib.teaching import Teacher
+from cnnlib.digits.datasets import Dataset
+from cnnlib.digits.fine_tuning import FineTuner
+from cnnlib.digits.strokes import CANVAS, PREPARATIONS
+from cnnlib.files import atomic_write
 
 COUNTS = (0, 5, 10, 20, 50)
 SPLITS = 8
@@ -46,14 +47,14 @@ def share(network: cnnlib.Network, images: np.ndarray, labels: np.ndarray) -> fl
 
 
 def measure_preparations(networks: dict[str, cnnlib.Network], records: list[dict], labels: np.ndarray) -> dict:
-    """Return the accuracy of each network for each way to bring a drawing into the frame."""
+    """Return the accuracy of each network for each of the `PREPARATIONS`."""
     rng = np.random.default_rng(0)
     drawings = []
     for record in records:  # somewhere on the canvas, as large in it as on the tablet
         size = min(record["extent"] / TABLET, 0.97) * CANVAS
         strokes = [np.array(stroke) * size for stroke in record["strokes"]]
-        free = CANVAS - np.concatenate(strokes).max(axis=0)
-        corner = free * rng.random(2)
+        margin = CANVAS - np.concatenate(strokes).max(axis=0)
+        corner = margin * rng.random(2)
         drawings.append([stroke + corner for stroke in strokes])
     result = {name: [] for name in networks}
     for prepare in PREPARATIONS.values():
@@ -63,15 +64,15 @@ def measure_preparations(networks: dict[str, cnnlib.Network], records: list[dict
     return {"preparations": list(PREPARATIONS), **result}
 
 
-def measure_teaching(
-    network: cnnlib.Network, images: np.ndarray, labels: np.ndarray, writers: np.ndarray, test: cnnlib.data.Dataset
+def measure_fine_tuning(
+    network: cnnlib.Network, images: np.ndarray, labels: np.ndarray, writers: np.ndarray, test: Dataset
 ) -> dict:
-    """Teach the network each writer's hand, with more and more drawings, and judge on that writer's other ones.
+    """Fine-tune the network on more and more of each writer's drawings, and evaluate it on that writer's other ones.
 
-    A person corrects what is wrong. So misread drawings come first, in random order, then the others. Each writer's
-    drawings are split into halves, to learn from and to judge by, `SPLITS` times.
+    A person corrects what is wrong. So misclassified drawings come first, in random order, then the others. Each
+    writer's drawings are split into halves, to train on and to evaluate on, `SPLITS` times.
     """
-    rng, teacher = np.random.default_rng(0), Teacher(network)
+    rng, tuner = np.random.default_rng(0), FineTuner(network)
     right = network.predict(images).argmax(axis=1) == labels
     names = np.unique(writers)
     accuracy = np.empty((SPLITS, len(names), len(COUNTS)))
@@ -79,17 +80,17 @@ def measure_teaching(
     seconds = []
     for split, row in np.ndindex(SPLITS, len(names)):
         mine = rng.permutation(np.flatnonzero(writers == names[row]))
-        lessons, judged = np.array_split(mine, 2)
-        lessons = np.concatenate([lessons[~right[lessons]], lessons[right[lessons]]])
+        training, test_drawings = np.array_split(mine, 2)
+        corrections = np.concatenate([training[~right[training]], training[right[training]]])
         for column, count in enumerate(COUNTS):
             start = time.perf_counter()
-            teacher.teach(images[lessons[:count]], labels[lessons[:count]])
+            tuner.fine_tune(images[corrections[:count]], labels[corrections[:count]])
             seconds.append(time.perf_counter() - start)
-            accuracy[split, row, column] = share(network, images[judged], labels[judged])
+            accuracy[split, row, column] = share(network, images[test_drawings], labels[test_drawings])
             if split == 0:
                 mnist[row, column] = share(network, test.test_images, test.test_labels)
         print(names[row], accuracy[split, row].round(1), mnist[row].round(2), flush=True)
-    teacher.reset()
+    tuner.reset()
     return {
         "corrections": list(COUNTS),
         "accuracy": accuracy.mean(axis=0).round(4).tolist(),  # a row for each writer
@@ -115,9 +116,9 @@ def main() -> None:
     content = {
         "network": fingerprint(network),
         "preparation": measure_preparations({"pretrained": network, "plain": plain}, records, labels),
-        "teaching": measure_teaching(network, images, labels, writers, mnist),
+        "teaching": measure_fine_tuning(network, images, labels, writers, mnist),
     }
-    with whole_file(RESULT) as file:
+    with atomic_write(RESULT) as file:
         file.write(json.dumps(content, indent=1).encode())
 
     print(json.dumps(content["preparation"], indent=1))

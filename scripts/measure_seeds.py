@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 import cnnlib
-from cnnlib.augmentation import Distortion
-from cnnlib.storage import whole_file
+from cnnlib.digits.augmentation import Distortion
+from cnnlib.digits.datasets import Dataset
+from cnnlib.files import atomic_write
 
 SEEDS = range(5)
 RECIPES = {"plain": {"epochs": 5, "augment": None}, "augmented": {"epochs": 15, "augment": Distortion()}}
 
 
-def test_error(data: cnnlib.data.Dataset, seed: int, epochs: int, augment: Distortion | None) -> float:
+def test_error(data: Dataset, seed: int, epochs: int, augment: Distortion | None) -> float:
     """Return the test error, in percent, of one new network."""
     network = cnnlib.lenet5(np.random.default_rng(seed))
     network.train(
@@ -38,5 +39,5 @@ if __name__ == "__main__":
         errors = [test_error(data, seed, **recipe) for seed in SEEDS]
         results[name] = {"epochs": recipe["epochs"], "augmentation": repr(recipe["augment"]), "test_errors": errors}
         print(name, errors, f"mean {np.mean(errors):.2f}, standard deviation {np.std(errors, ddof=1):.2f}")
-    with whole_file(Path(__file__).with_name("seeds.json")) as file:
+    with atomic_write(Path(__file__).with_name("seeds.json")) as file:
         file.write(json.dumps(results, indent=1).encode() + b"\n")

@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
 import cnnlib
-from cnnlib.handwriting import sample_drawings
+from cnnlib.digits.sample_drawings import sample_drawings
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -49,7 +49,7 @@ def describe(network) -> list[dict]:
         if len(output) == 3:
             entry |= {"F": output[0], "h": output[1], "w": output[2]}
         if entry["class"] == "Convolutional":
-            (top, bottom), (left, right) = layer.margins_for(*shape[1:])
+            (top, bottom), (left, right) = layer.compute_pad_width(*shape[1:])
             entry |= {"K": layer.kernel_size, "stride": layer.stride, "margins": [top, bottom, left, right]}
         elif entry["class"] == "MaxPooling":
             entry |= {"size": layer.size, "stride": layer.stride}
@@ -65,7 +65,7 @@ def describe(network) -> list[dict]:
 
 def script(network) -> str:
     """Return the script that holds a network and the sample drawings."""
-    from cnnlib.handwriting import sample_drawings  # here, since the book's build makes cnnlib importable
+    from cnnlib.digits.sample_drawings import sample_drawings  # here, since the book's build makes cnnlib importable
 
     drawings, labels = sample_drawings()
     samples = [

@@ -44,7 +44,7 @@ def state(root: Path) -> str:
 
 def data_in_use() -> str:
     """Fetch and prepare MNIST once, before several notebooks would do it at the same time, and say what came of it."""
-    from cnnlib.data import load_mnist  # here, since setup() makes it importable
+    from cnnlib.digits.datasets import load_mnist  # here, since setup() makes it importable
 
     return load_mnist(fallback=True).name
 

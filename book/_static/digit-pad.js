@@ -14,7 +14,7 @@
   const PAPER = "#ffffff";
   const WIDTH = 7; // pixels of the canvas, for each pixel of the pen's diameter in the network's image
 
-  // From strokes to the image: cnnlib/images.py, line by line, in the same double precision.
+  // From strokes to the image: cnnlib/digits/strokes.py, line by line, in the same double precision.
 
   const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 

@@ -22,3 +22,5 @@ LAYERS: dict[str, type[Layer]] = {
         Softmax,
     )
 }
+
+__all__ = [*LAYERS, "LAYERS", "Layer", "batch_last", "col2im", "im2col"]

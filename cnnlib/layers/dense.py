@@ -52,5 +52,5 @@ class Dense(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if tuple(input_shape) != (self.inputs,):
-            raise ValueError(f"{self!r} expected {self.inputs} features per example, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected {self.inputs} features per example, got shape {tuple(input_shape)}")
         return (self.outputs,)

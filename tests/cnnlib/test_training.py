@@ -18,7 +18,9 @@ def blobs(N=60, seed=0):
 
 def network(seed=0):
     rng = np.random.default_rng(seed)
-    return cnnlib.Network([cnnlib.Dense(3, 8, rng=rng), cnnlib.ReLU(), cnnlib.Dense(8, 3, rng=rng), cnnlib.Softmax()], (3,))
+    return cnnlib.Network(
+        [cnnlib.Dense(3, 8, rng=rng), cnnlib.ReLU(), cnnlib.Dense(8, 3, rng=rng), cnnlib.Softmax()], (3,)
+    )
 
 
 def weights(net):

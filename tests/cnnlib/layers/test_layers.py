@@ -18,7 +18,6 @@ REFERENCE = np.load(Path(__file__).parents[2] / "reference.npz", allow_pickle=Fa
 CASES = list(enumerate(json.loads(str(REFERENCE["cases"]))))
 
 
-
 def dense(features, seed):
     return cnnlib.Dense(features, features, rng=np.random.default_rng(seed))
 
@@ -126,9 +125,9 @@ def test_config_round_trip(layer, inside, outside):
 
 @every_layer
 def test_backward_first_is_an_error(layer, inside, outside):
+    fresh = copy.deepcopy(layer)
+    vars(fresh).pop("y_shape", None)
     with pytest.raises(RuntimeError, match="call forward before backward"):
-        fresh = copy.deepcopy(layer)
-        vars(fresh).pop("y_shape", None)
         fresh.backward(np.zeros((1, *outside)))
 
 
@@ -277,7 +276,7 @@ def test_relu_at_zero_has_no_slope():
         (
             lambda: cnnlib.Dense(3, 2).forward(np.zeros((4, 5))),
             ValueError,
-            r"expected 3 features .* got the shape \(5,\)",
+            r"expected 3 features .* got shape \(5,\)",
         ),
         (lambda: cnnlib.Convolutional(2, 1, 3).forward(np.zeros((1, 3, 5, 5))), ValueError, r"expected \(2, H, W\)"),
         (lambda: cnnlib.Convolutional(1, 1, 5).forward(np.zeros((1, 1, 4, 9))), ValueError, "kernel is larger"),

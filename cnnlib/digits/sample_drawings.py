@@ -1,18 +1,15 @@
-"""Forty drawings of digits that come with the book: pen strokes to try things on, where no hand is near.
+"""Forty drawings of digits that come with the package: pen strokes to try things on when nobody is there to draw.
 
-They are drawn by rule: `PATHS` holds four ways to write each digit, as points that the pen passes. A drawing takes one
-of them, moves its points a little, joins them by a smooth curve, and puts it somewhere on a canvas, in some size and
-slant. They are tidier than people write, so they show what goes wrong, and not how often it does.
+They are made by rule. `PATHS` holds four ways to write each digit, as points on the path of the pen. For a drawing, the
+points of one path are moved slightly and joined by a smooth curve, which is placed on a canvas at random, with a random
+size and slant. The drawings are tidier than people's, so they show what goes wrong, but not how often it does.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.images import BOX, FIELD, PEN, draw_segments, rasterize
+from cnnlib.digits.strokes import CANVAS
 
-CANVAS = 280  # width and height of the canvas, in its pixels
-STEPS = 8  # points of the smooth curve for each point of the path
+POINTS_PER_PIECE = 8  # of the smooth curve, from one point of the path to the next
 
 # Points "x,y" in a box of 100 x 100, y down; strokes are separated by a bar, and a point given twice is a corner.
 PATHS: tuple[tuple[str, ...], ...] = (
@@ -80,13 +77,14 @@ PATHS: tuple[tuple[str, ...], ...] = (
 
 
 def sample_drawings(each: int = 1, seed: int = 0) -> tuple[list[list[np.ndarray]], np.ndarray]:
-    """Return drawings of digits on a canvas of 280 x 280, the same ones for the same seed.
+    """Return drawings of digits on a canvas of 280 x 280, the same drawings for the same seed.
 
     Parameters
     ----------
     each : int
-        How often to draw each of the forty paths.
+        How often each of the forty paths is drawn.
     seed : int
+        Of the random numbers.
 
     Returns
     -------
@@ -105,17 +103,17 @@ def sample_drawings(each: int = 1, seed: int = 0) -> tuple[list[list[np.ndarray]
 
 
 def _draw(path: str, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return the strokes of one path: points moved a little, joined, turned, slanted, stretched, and placed."""
+    """Return the strokes of one path: points moved slightly, joined, rotated, slanted, stretched, and placed."""
     strokes = []
     for text in path.split("|"):
         points = np.array([point.split(",") for point in text.split()], float) / 100
         corner = np.append(False, (points[1:] == points[:-1]).all(axis=1))
         moves = rng.normal(0, 0.02, points.shape)
-        moves[corner] = moves[np.flatnonzero(corner) - 1]  # a corner stays one
+        moves[corner] = moves[np.flatnonzero(corner) - 1]  # a corner remains a corner
         strokes.append(_curve(points + moves))
     angle, slant = np.deg2rad(rng.uniform(-8, 8)), rng.uniform(-0.2, 0.2)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    matrix = turn @ np.array([[1, 0], [slant, 1]]) @ np.diag(rng.uniform(0.85, 1.15, 2))
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    matrix = rotation @ np.array([[1, 0], [slant, 1]]) @ np.diag(rng.uniform(0.85, 1.15, 2))
     strokes = [stroke @ matrix for stroke in strokes]
     points = np.concatenate(strokes)
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
@@ -132,7 +130,7 @@ def _curve(points: np.ndarray) -> np.ndarray:
     Catmull and Rom (1974), "A class of local interpolating splines".
     """
     padded = np.concatenate([points[:1], points, points[-1:]])
-    t = np.arange(STEPS)[:, np.newaxis] / STEPS
+    t = np.arange(POINTS_PER_PIECE)[:, np.newaxis] / POINTS_PER_PIECE
     pieces = []
     for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         if (b != c).any():
@@ -140,38 +138,3 @@ def _curve(points: np.ndarray) -> np.ndarray:
                 b + (c - a) / 2 * t + (2 * a - 5 * b + 4 * c - d) / 2 * t**2 + (3 * b - a - 3 * c + d) / 2 * t**3
             )
     return np.concatenate([*pieces, points[-1:]])
-
-
-# What demos do with a drawing, and what becomes of it.
-
-
-def middle_of_box(strokes: list[np.ndarray], size: float = BOX, keep_aspect: bool = True) -> np.ndarray:
-    """Draw strokes with the longer side of their box `size` pixels long, and the box in the middle of the field."""
-    points = np.concatenate(strokes)
-    low, extent = points.min(axis=0), np.ptp(points, axis=0)
-    scale = (size - PEN) / np.maximum(extent.max() if keep_aspect else extent, 1e-9)
-    return _draw_at([(stroke - low - extent / 2) * scale + (FIELD - 1) / 2 for stroke in strokes])
-
-
-def shrink_canvas(strokes: list[np.ndarray]) -> np.ndarray:
-    """Draw strokes as small as they are when the whole canvas is made 28 x 28: wherever they are, of whatever size."""
-    return _draw_at([np.asarray(stroke) * (FIELD / CANVAS) - 0.5 for stroke in strokes])
-
-
-def _draw_at(strokes: list[np.ndarray]) -> np.ndarray:
-    start = np.concatenate([stroke[:-1] if len(stroke) > 1 else stroke for stroke in strokes])
-    end = np.concatenate([stroke[1:] if len(stroke) > 1 else stroke for stroke in strokes])
-    return draw_segments(start, end, PEN).astype(np.float32)
-
-
-# From strokes on the canvas to an image (28, 28): MNIST's way first, then each with one step left out or wrong.
-PREPARATIONS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
-    "as MNIST does it": rasterize,
-    "box in the middle, not the mass": middle_of_box,
-    "filling all 28 pixels, not 20": lambda strokes: middle_of_box(strokes, FIELD),
-    "stretched to a square": lambda strokes: middle_of_box(strokes, keep_aspect=False),
-    "the canvas made small, as it is": shrink_canvas,
-    "a pen of 1 pixel": lambda strokes: rasterize(strokes, 1),
-    "a pen of 5 pixels": lambda strokes: rasterize(strokes, 5),
-    "dark on bright": lambda strokes: 1 - rasterize(strokes),
-}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib import digit_pad
-from cnnlib.digit_pad import INTERVAL, DigitPad
-from cnnlib.handwriting import sample_drawings
+from cnnlib.digits import pad as pad_module
+from cnnlib.digits.pad import INTERVAL, DigitPad
+from cnnlib.digits.sample_drawings import sample_drawings
 
 DRAWINGS, LABELS = sample_drawings()
 
@@ -56,7 +56,7 @@ def test_it_reads_what_is_drawn(pad, number):
 
 def test_nothing_is_drawn(pad):
     assert pad.prediction is None and not pad.image.any() and not pad.probabilities.any()
-    for action in (pad.clear, pad.undo, pad.undo_teaching):
+    for action in (pad.clear, pad.undo, pad.undo_correction):
         action()
         assert pad.strokes == []
     send(pad, "mouse_move", 50, 50)
@@ -153,10 +153,10 @@ def test_what_is_no_drawing_is_refused(pad, strokes):
 
 def test_it_reads_at_most_every_interval_and_loses_no_point(pad, monkeypatch):
     now, reads = [100.0], []
-    pad.read_at = 0.0
-    rasterize = digit_pad.rasterize
-    monkeypatch.setattr(digit_pad, "rasterize", lambda *arguments: reads.append(now[0]) or rasterize(*arguments))
-    monkeypatch.setattr(digit_pad, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    pad.prediction_time = 0.0
+    rasterize = pad_module.rasterize
+    monkeypatch.setattr(pad_module, "rasterize", lambda *arguments: reads.append(now[0]) or rasterize(*arguments))
+    monkeypatch.setattr(pad_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     points = [(140 + 100 * np.cos(a), 140 + 100 * np.sin(a)) for a in np.linspace(0, 6, 500)]
     send(pad, "mouse_down", *points[0])
     for point in points[1:]:
@@ -183,59 +183,59 @@ def test_a_pen_that_rests_is_read_too(pad):
     assert np.array_equal(pad.image, cnnlib.rasterize(pad.strokes))
 
 
-# Teaching
+# Fine-tuning
 
 
-def test_teach_and_undo(pad):
+def test_fine_tune_and_undo(pad):
     pad.draw(DRAWINGS[0])
     before = pad.probabilities.copy()
-    assert pad.undo_teaching_button.disabled
-    pad.teach_buttons[6].click()
+    assert pad.undo_correction_button.disabled
+    pad.correction_buttons[6].click()
     assert pad.prediction == 6
-    assert [label for _, label in pad.lessons] == [6]
+    assert [label for _, label in pad.corrections] == [6]
     assert "now read as a 6" in pad.message.value and "before as a 0" in pad.message.value
-    assert "Of your drawings it reads 1 of 1" in pad.message.value
-    assert "before the first lesson" in pad.message.value
-    pad.teach(5)  # the same drawing again: the last word counts
-    assert [label for _, label in pad.lessons] == [5] and pad.prediction == 5
+    assert "Of your drawings it reads 1 of 1 correctly" in pad.message.value
+    assert "before the first correction" in pad.message.value
+    pad.fine_tune(5)  # the same drawing again: only the last label counts
+    assert [label for _, label in pad.corrections] == [5] and pad.prediction == 5
     pad.draw(DRAWINGS[12])
-    pad.teach(3)
-    assert len(pad.lessons) == 2
-    pad.undo_teaching_button.click()
-    pad.undo_teaching_button.click()
+    pad.fine_tune(3)
+    assert len(pad.corrections) == 2
+    pad.undo_correction_button.click()
+    pad.undo_correction_button.click()
     pad.draw(DRAWINGS[0])
-    assert pad.lessons == [] and pad.undo_teaching_button.disabled
+    assert pad.corrections == [] and pad.undo_correction_button.disabled
     assert np.array_equal(pad.probabilities, before)
 
 
-def test_teaching_leaves_the_given_network_alone():
+def test_fine_tuning_leaves_the_given_network_alone():
     network = cnnlib.load_pretrained()
     pad = DigitPad(network)
     pad.draw(DRAWINGS[0])
-    pad.teach(6)
+    pad.fine_tune(6)
     assert network.predict(pad.image[np.newaxis]).argmax() == 0
 
 
-def test_what_cannot_be_taught(pad):
+def test_what_cannot_be_learned(pad):
     with pytest.raises(ValueError, match="draw a digit first"):
-        pad.teach(3)
-    pad.teach_buttons[3].click()
+        pad.fine_tune(3)
+    pad.correction_buttons[3].click()
     assert "draw a digit first" in pad.message.value
     pad.draw(DRAWINGS[0])
     for digit in (10, -1, "3", None):
         with pytest.raises(ValueError, match="from 0 to 9"):
-            pad.teach(digit)
-    assert pad.lessons == []
+            pad.fine_tune(digit)
+    assert pad.corrections == []
 
 
 def test_save(pad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pad.draw(DRAWINGS[0])
-    pad.teach(6)
+    pad.fine_tune(6)
     pad.save_button.click()
     saved = cnnlib.Network.load(tmp_path / "my-model.npz")
     assert np.array_equal(saved.predict(pad.image[np.newaxis])[0], pad.probabilities)
-    assert saved.notes == {"lessons": 1}
+    assert saved.notes == {"corrections": 1}
     pad.path_field.value = "my-model.npz/x.npz"
     pad.save_button.click()
     assert "could not be saved" in pad.message.value
@@ -248,4 +248,4 @@ def test_a_network_of_another_shape_is_refused():
 
 @pytest.mark.parametrize(("p", "text"), [(0.0, "0%"), (0.994, "99%"), (0.99999, "99%"), (1.0, "99%"), (0.126, "13%")])
 def test_nothing_is_certain(p, text):
-    assert digit_pad._percent(p) == text
+    assert pad_module._percent(p) == text

@@ -1,9 +1,9 @@
-"""A pad to draw digits on, in a notebook, with a network that reads along.
+"""A pad to draw digits on, in a notebook, with a network that classifies the drawing while it grows.
 
-The strokes stay in Python, as lists of points, and `cnnlib.rasterize` makes of them what MNIST would have shown:
-nothing is read back from the browser's canvas. Every event of the pen is one message to the kernel, and they come
-faster than predictions are worth while, so that the network reads at most every `INTERVAL` seconds, and whenever the
-pen is lifted; and all that changes with a prediction is one widget, hence one message back.
+The strokes are kept in Python, as lists of points, and `cnnlib.rasterize` turns them into an image, so nothing is read
+back from the browser's canvas. Every event of the pen is one message to the kernel, and the messages arrive faster than
+predictions are useful. Therefore the network predicts at most every `INTERVAL` seconds, and whenever the pen is lifted.
+All that a prediction changes is one widget, so it takes one message back.
 """
 
 import asyncio
@@ -21,17 +21,18 @@ from ipycanvas import Canvas, hold_canvas
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from cnnlib.activations import ReLU, Sigmoid
-from cnnlib.data import load_digits
-from cnnlib.handwriting import CANVAS, middle_of_box, sample_drawings
-from cnnlib.images import BOX, FIELD, MIDDLE, PEN, rasterize
-from cnnlib.models import load_pretrained
+from cnnlib.digits.datasets import load_digits
+from cnnlib.digits.fine_tuning import FineTuner
+from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN_DIAMETER
+from cnnlib.digits.models import load_pretrained
+from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.digits.strokes import CANVAS, centre_by_box, rasterize
+from cnnlib.layers.activations import ReLU, Sigmoid
 from cnnlib.network import Network
-from cnnlib.teaching import Teacher
 
 INTERVAL = 0.08  # seconds between predictions, at least
 INK, PAPER = "#1a1a1a", "#ffffff"
-WIDTH = 7  # pixels of the canvas, for each pixel of the pen's diameter in the network's image
+PEN_SCALE = 7  # the pen's diameter on the canvas, for each pixel of it in the network's image
 
 STYLE = """<style>
 .cnnlib-pad canvas { box-shadow: 0 0 0 1px #767676; cursor: crosshair; touch-action: none; }
@@ -56,54 +57,54 @@ STYLE = """<style>
 
 
 class DigitPad(widgets.VBox):
-    """Draw a digit with mouse, pen or finger, and watch the network read it.
+    """Draw a digit with mouse, pen or finger, and watch the network classify it.
 
-    On the canvas, the keys ``c`` and ``Escape`` clear it, ``z`` and ``Backspace`` take the last stroke back, and
-    ``Tab`` leads on to the buttons.
+    While the canvas has the focus, the keys ``c`` and ``Escape`` clear it, ``z`` and ``Backspace`` remove the last
+    stroke, and ``Tab`` moves the focus to the buttons.
 
     Parameters
     ----------
     network : Network, optional
         From 28x28 images to ten probabilities; by default the one that comes with the package. The pad works with a
-        copy, so that teaching leaves yours as it is.
+        copy, so fine-tuning does not change yours.
 
     Attributes
     ----------
     network : Network
-        The pad's copy, with what it has been taught.
+        The pad's copy, fine-tuned on `corrections`.
     strokes : list of list of (x, y)
         The drawing, in pixels of the canvas of 280 x 280, y down.
     image : ndarray of shape (28, 28), float32
-        The drawing as the network saw it last.
+        The last input of the network.
     probabilities : ndarray of shape (10,)
-        What the network made of it; all zeros as long as nothing is drawn.
-    lessons : list of (ndarray, int)
-        The images and labels that the network has been taught.
+        Its prediction; all zeros as long as nothing is drawn.
+    corrections : list of (ndarray, int)
+        The images and labels on which the network is fine-tuned.
     """
 
     def __init__(self, network: Network | None = None):
         self.network = copy.deepcopy(network) if network is not None else load_pretrained()
-        self.teacher = Teacher(self.network)
-        self.others = load_digits()  # its test images show what teaching costs
-        self.others_before = self._others_read()
-        self.lessons: list[tuple[np.ndarray, int]] = []
+        self.fine_tuner = FineTuner(self.network)
+        self.digits = load_digits()  # its test images show what fine-tuning costs
+        self.initially_correct = self._count_correct_digits()
+        self.corrections: list[tuple[np.ndarray, int]] = []
         self.strokes: list[list[tuple[float, float]]] = []
         self.drawing = False
         self.examples, _ = sample_drawings()
         self.example_order = np.random.default_rng(0).permutation(len(self.examples))
         self.example = 0
-        self.read_at = -np.inf  # the time of the last prediction
+        self.prediction_time = -np.inf  # of the last prediction, in seconds
         self.timer: asyncio.TimerHandle | None = None
         self._make_widgets()
-        super().__init__(self._arranged())
+        super().__init__(self._arrange())
         self.add_class("cnnlib-pad")
         self._redraw()
-        self._read()
+        self._predict()
 
     def __repr__(self) -> str:
         return "DigitPad: run this cell to draw."  # what a notebook shows as long as it has not been run
 
-    # What programs call
+    # For programs
 
     @property
     def pen(self) -> float:
@@ -112,12 +113,12 @@ class DigitPad(widgets.VBox):
 
     @property
     def prediction(self) -> int | None:
-        """The digit that the network reads; None as long as nothing is drawn."""
+        """The digit with the highest probability; None as long as nothing is drawn."""
         return int(self.probabilities.argmax()) if self.strokes else None
 
     def draw(self, strokes: Iterable[ArrayLike]) -> None:
-        """Put a drawing on the canvas in place of what is there: strokes (n, 2) of points x, y, in pixels of it."""
-        rasterize(strokes := [np.asarray(stroke, float) for stroke in strokes])  # raises if they are none
+        """Replace the drawing by strokes (n, 2) of points x, y, in pixels of the canvas."""
+        rasterize(strokes := [np.asarray(stroke, float) for stroke in strokes])  # raises if they are not strokes
         self.strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in strokes if len(stroke)]
         self._finish()
 
@@ -131,8 +132,8 @@ class DigitPad(widgets.VBox):
         del self.strokes[-1:]
         self._finish(None if self.strokes else "The pad is empty.")
 
-    def teach(self, digit: int) -> None:
-        """Tell the network which digit the drawing is, and let it learn that: see `cnnlib.teaching`.
+    def fine_tune(self, digit: int) -> None:
+        """Fine-tune the network on this drawing, as an example of `digit`, and on those before: see `FineTuner`.
 
         Raises
         ------
@@ -143,20 +144,20 @@ class DigitPad(widgets.VBox):
             raise ValueError(f"expected a digit from 0 to 9, got {digit!r}")
         if not self.strokes:
             raise ValueError("there is nothing to learn: draw a digit first")
-        self._read()
-        if self.lessons and np.array_equal(self.lessons[-1][0], self.image):
-            self.lessons.pop()  # the same drawing again: the last word counts
-        self._learn([*self.lessons, (self.image, int(digit))])
+        self._predict()
+        if self.corrections and np.array_equal(self.corrections[-1][0], self.image):
+            self.corrections.pop()  # the same drawing again: only the last label counts
+        self._apply_corrections([*self.corrections, (self.image, int(digit))])
 
-    def undo_teaching(self) -> None:
-        """Take the last lesson back."""
-        self._learn(self.lessons[:-1])
+    def undo_correction(self) -> None:
+        """Remove the last correction."""
+        self._apply_corrections(self.corrections[:-1])
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the network, with what it has been taught, to a file that `Network.load` reads."""
-        self.network.save(path, lessons=len(self.lessons))
+        """Write the fine-tuned network to a file that `Network.load` reads."""
+        self.network.save(path, corrections=len(self.corrections))
 
-    # How it is made
+    # The widgets
 
     def _make_widgets(self) -> None:
         fixed = widgets.Layout(width=f"{CANVAS}px", height=f"{CANVAS}px", flex="0 0 auto")
@@ -167,7 +168,7 @@ class DigitPad(widgets.VBox):
         self.canvas.on_mouse_move(self._pen_move)
         self.canvas.on_mouse_up(self._pen_up)
         self.canvas.on_mouse_out(self._pen_up)
-        # A list of touches comes; the first finger draws.
+        # An event lists all touches; the first finger draws.
         self.canvas.on_touch_start(lambda touches: self._pen_down(*touches[0]))
         self.canvas.on_touch_move(lambda touches: self._pen_move(*touches[0]))
         self.canvas.on_touch_end(lambda touches: self._pen_up())
@@ -178,7 +179,7 @@ class DigitPad(widgets.VBox):
         self.undo_button = _button("Undo", self.undo, "Remove the last stroke (key: z)")
         self.example_button = _button("Example", self._show_example, "Show a drawing that comes with the book")
         self.pen_slider = widgets.FloatSlider(
-            PEN, min=1, max=5, step=0.5, description="Pen", readout_format=".1f", continuous_update=False
+            PEN_DIAMETER, min=1, max=5, step=0.5, description="Pen", readout_format=".1f", continuous_update=False
         )
         self.pen_slider.style.description_width = "auto"
         self.pen_slider.layout.width = f"{CANVAS}px"
@@ -191,20 +192,18 @@ class DigitPad(widgets.VBox):
         self.maps_toggle = widgets.ToggleButton(False, description="Feature maps", tooltip="What the convolutions see")
         for toggle in (self.steps_toggle, self.maps_toggle):
             toggle.layout.width = "auto"
-            toggle.observe(lambda change: self._read(), "value")
+            toggle.observe(lambda change: self._predict(), "value")
 
-        self.teach_buttons = [
-            _button(
-                str(digit), lambda digit=digit: self._teach_clicked(digit), f"Teach the network that it is a {digit}"
-            )
+        self.correction_buttons = [
+            _button(str(digit), lambda digit=digit: self._correct(digit), f"Teach the network that it is a {digit}")
             for digit in range(10)
         ]
-        self.undo_teaching_button = _button("Undo teaching", self.undo_teaching, "Take the last lesson back")
-        self.save_button = _button("Save", self._save_clicked, "Save the network with what it has learned")
+        self.undo_correction_button = _button("Undo teaching", self.undo_correction, "Undo the last correction")
+        self.save_button = _button("Save", self._save_clicked, "Save the fine-tuned network")
         self.path_field = widgets.Text("my-model.npz", tooltip="File name", layout=widgets.Layout(width="130px"))
-        self.undo_teaching_button.disabled = self.save_button.disabled = True
+        self.undo_correction_button.disabled = self.save_button.disabled = True
 
-    def _arranged(self) -> list[widgets.Widget]:
+    def _arrange(self) -> list[widgets.Widget]:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px")
         apart = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="8px 24px", overflow="visible")
         narrow = widgets.Layout(width=f"{CANVAS + 8}px", padding="1px", flex="0 0 auto", overflow="visible")
@@ -217,15 +216,15 @@ class DigitPad(widgets.VBox):
             ],
             layout=narrow,
         )
-        lesson = [widgets.HTML("Wrong? It is a"), *self.teach_buttons]
+        correction = [widgets.HTML("Wrong? It is a"), *self.correction_buttons]
         return [
             widgets.HTML(STYLE),
             widgets.HBox([pad, self.result], layout=apart),
             self.message,
             widgets.HBox([self.steps_toggle, self.maps_toggle], layout=wrap),
             self.details,
-            widgets.HBox(lesson, layout=wrap),
-            widgets.HBox([self.undo_teaching_button, self.save_button, self.path_field], layout=wrap),
+            widgets.HBox(correction, layout=wrap),
+            widgets.HBox([self.undo_correction_button, self.save_button, self.path_field], layout=wrap),
         ]
 
     # The pen
@@ -233,25 +232,25 @@ class DigitPad(widgets.VBox):
     def _pen_down(self, x: float, y: float) -> None:
         self.drawing = True
         self.strokes.append([(x, y)])
-        self._ink([(x, y), (x, y)])
-        self._read_soon()
+        self._draw_lines([(x, y), (x, y)])
+        self._predict_soon()
 
     def _pen_move(self, x: float, y: float) -> None:
         if self.drawing:
             stroke = self.strokes[-1]
             stroke.append((x, y))
-            self._ink(stroke[-2:])
-            self._read_soon()
+            self._draw_lines(stroke[-2:])
+            self._predict_soon()
 
     def _pen_up(self, x: float = 0, y: float = 0) -> None:
-        """End the stroke: the pen was lifted, or has left the canvas."""
+        """End the stroke: the pen was lifted or left the canvas."""
         if self.drawing:
             self.drawing = False
-            self._read()
-            self._say(self._answer())
+            self._predict()
+            self._announce(self._describe_prediction())
 
-    def _ink(self, points: list[tuple[float, float]]) -> None:
-        self.canvas.line_width = WIDTH * self.pen
+    def _draw_lines(self, points: list[tuple[float, float]]) -> None:
+        self.canvas.line_width = PEN_SCALE * self.pen
         self.canvas.stroke_lines(points)
 
     def _redraw(self) -> None:
@@ -259,21 +258,21 @@ class DigitPad(widgets.VBox):
             self.canvas.fill_style = PAPER
             self.canvas.fill_rect(0, 0, CANVAS, CANVAS)
             for stroke in self.strokes:
-                self._ink(stroke if len(stroke) > 1 else 2 * stroke)
+                self._draw_lines(stroke if len(stroke) > 1 else 2 * stroke)
 
     def _finish(self, message: str | None = None) -> None:
-        """Show a drawing that was changed otherwise than by the pen."""
+        """Show a drawing that was not changed by the pen but by a button, a key or a program."""
         self.drawing = False
         self._redraw()
-        self._read()
-        self._say(message or self._answer())
+        self._predict()
+        self._announce(message or self._describe_prediction())
 
     def _key_down(self, key: str, shift: bool, ctrl: bool, meta: bool) -> None:
         if key in ("c", "C", "Escape"):
             self.clear()
         elif key in ("z", "Z", "Backspace"):
             self.undo()
-        elif key == "Tab":  # the canvas takes every key for itself, and would hold the focus for ever
+        elif key == "Tab":  # the canvas handles every key itself, so without this line the focus could not leave it
             (self.example_button if shift else self.steps_toggle).focus()
 
     def _show_example(self) -> None:
@@ -282,17 +281,17 @@ class DigitPad(widgets.VBox):
 
     # The network
 
-    def _read_soon(self) -> None:
-        """Read the drawing now, or after the interval; the timer is for a pen that rests without being lifted."""
-        wait = self.read_at + INTERVAL - time.monotonic()
+    def _predict_soon(self) -> None:
+        """Predict now, or after the interval; the timer is for a pen that rests without being lifted."""
+        wait = self.prediction_time + INTERVAL - time.monotonic()
         if wait <= 0:
-            self._read()
+            self._predict()
         elif self.timer is None:
-            with contextlib.suppress(RuntimeError):  # no kernel; then the pen's end will do
-                self.timer = asyncio.get_running_loop().call_later(wait, self._read)
+            with contextlib.suppress(RuntimeError):  # outside of a kernel; there the end of the stroke is enough
+                self.timer = asyncio.get_running_loop().call_later(wait, self._predict)
 
-    def _read(self) -> None:
-        """Let the network read the drawing, and show what it says."""
+    def _predict(self) -> None:
+        """Classify the drawing, and show the prediction."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -302,22 +301,22 @@ class DigitPad(widgets.VBox):
             self.probabilities = np.zeros_like(self.probabilities)
         picture = _figure(self.image, "what the network sees", 140)
         self.result.value = _RESULT.format(_bars(self.probabilities, self.prediction) + picture)
-        steps = self._steps() if self.steps_toggle.value and self.strokes else ""
-        maps = self._feature_maps() if self.maps_toggle.value and self.strokes else ""
+        steps = self._steps_html() if self.steps_toggle.value and self.strokes else ""
+        maps = self._feature_maps_html() if self.maps_toggle.value and self.strokes else ""
         self.details.value = "".join(_RESULT.format(part) for part in (steps, maps) if part)
-        self.read_at = time.monotonic()
+        self.prediction_time = time.monotonic()
 
-    def _answer(self) -> str:
+    def _describe_prediction(self) -> str:
         if not self.strokes:
             return "Draw a digit."
-        return f"It reads {_a(self.prediction)}, {_percent(self.probabilities.max())} sure."
+        return f"It reads {_with_article(self.prediction)}, {_percent(self.probabilities.max())} sure."
 
-    def _say(self, text: str) -> None:
+    def _announce(self, text: str) -> None:
         """Show a message, which screen readers read aloud."""
         self.message.value = f'<div role="alert">{text}</div>'
 
-    def _steps(self) -> str:
-        boxed = middle_of_box([np.array(stroke) for stroke in self.strokes])
+    def _steps_html(self) -> str:
+        boxed = centre_by_box([np.array(stroke) for stroke in self.strokes])
         pixels = np.arange(FIELD)
         x, y = boxed.sum(axis=0) @ pixels / boxed.sum(), boxed.sum(axis=1) @ pixels / boxed.sum()
         points = np.concatenate(self.strokes)
@@ -329,7 +328,7 @@ class DigitPad(widgets.VBox):
         drawing = (
             f'<figure><svg viewBox="0 0 {CANVAS} {CANVAS}" width="112" height="112" role="img" '
             f'aria-label="The drawing with the box around its ink." style="background:{PAPER}">'
-            f'<g fill="none" stroke="{INK}" stroke-width="{WIDTH * self.pen}" stroke-linecap="round">{lines}</g>'
+            f'<g fill="none" stroke="{INK}" stroke-width="{PEN_SCALE * self.pen}" stroke-linecap="round">{lines}</g>'
             f'<rect x="{low[0]:.0f}" y="{low[1]:.0f}" width="{extent[0]:.0f}" height="{extent[1]:.0f}" fill="none" '
             f'stroke="#d55e00" stroke-width="5"/></svg><figcaption>1. crop to the ink</figcaption></figure>'
         )
@@ -339,8 +338,8 @@ class DigitPad(widgets.VBox):
             + _figure(self.image, f"3. centre of mass to ({MIDDLE}, {MIDDLE})", 112, (MIDDLE, MIDDLE))
         )
 
-    def _feature_maps(self) -> str:
-        y, parts = self.network.prepare(self.image[np.newaxis]), ""
+    def _feature_maps_html(self) -> str:
+        y, parts = self.network.to_input(self.image[np.newaxis]), ""
         for layer, shape in zip(self.network.layers, self.network.shapes, strict=True):
             y = layer.forward(y)
             if len(shape) == 3 and isinstance(layer, (ReLU, Sigmoid)):
@@ -349,62 +348,67 @@ class DigitPad(widgets.VBox):
                 parts += _figure(sheet, text, 2 * sheet.shape[1] if shape[1] > 14 else 4 * sheet.shape[1])
         return parts
 
-    # Teaching
+    # Fine-tuning
 
-    def _teach_clicked(self, digit: int) -> None:
+    def _correct(self, digit: int) -> None:
         try:
-            self.teach(digit)
+            self.fine_tune(digit)
         except ValueError as error:
-            self._say(f"{error}.".capitalize())
+            self._announce(f"{error}.".capitalize())
 
-    def _learn(self, lessons: list[tuple[np.ndarray, int]]) -> None:
-        """Teach the network these lessons, and say what has changed."""
-        before, sure = self.prediction, self.probabilities.max()
+    def _apply_corrections(self, corrections: list[tuple[np.ndarray, int]]) -> None:
+        """Fine-tune the network on these corrections, and show what has changed."""
+        prediction_before, probability_before = self.prediction, self.probabilities.max()
         start = time.perf_counter()
-        self.lessons = lessons
-        self.teacher.teach([image for image, _ in lessons], [digit for _, digit in lessons])
+        self.corrections = corrections
+        labels = [label for _, label in corrections]
+        self.fine_tuner.fine_tune([image for image, _ in corrections], labels)
         seconds = time.perf_counter() - start
-        self._read()
-        self.undo_teaching_button.disabled = self.save_button.disabled = not lessons
-        parts = [f"Learned in {seconds:.1f} s." if lessons else "The network is as it was before the first lesson."]
-        if before is not None:
-            parts.append(
-                f"This drawing is now read as {_a(self.prediction)} ({_percent(self.probabilities.max())}), "
-                f"before as {_a(before)} ({_percent(sure)})."
+        self._predict()
+        self.undo_correction_button.disabled = self.save_button.disabled = not corrections
+        sentences = [
+            f"Learned in {seconds:.1f} s." if corrections else "The network is as it was before the first correction."
+        ]
+        if prediction_before is not None:
+            sentences.append(
+                f"This drawing is now read as {_with_article(self.prediction)} ({_percent(self.probabilities.max())}), "
+                f"before as {_with_article(prediction_before)} ({_percent(probability_before)})."
             )
-        if lessons:
-            read = self.network.predict(np.stack([image for image, _ in lessons])).argmax(axis=1)
-            known = sum(int(answer) == digit for answer, (_, digit) in zip(read, lessons, strict=True))
-            parts.append(f"Of your drawings it reads {known} of {len(lessons)}.")
-            total = len(self.others.test_images)
-            parts.append(
-                f"Of {total} digits by other people it reads {self._others_read()}, "
-                f"before the first lesson {self.others_before}."
+        if corrections:
+            images = np.stack([image for image, _ in corrections])
+            correct = np.sum(self.network.predict(images).argmax(axis=1) == labels)
+            sentences.append(f"Of your drawings it reads {correct} of {len(corrections)} correctly.")
+            sentences.append(
+                f"Of {len(self.digits.test_images)} digits by other people it reads {self._count_correct_digits()} "
+                f"correctly, before the first correction {self.initially_correct}."
             )
-        self._say(" ".join(parts))
+        self._announce(" ".join(sentences))
 
-    def _others_read(self) -> int:
-        """Count the digits of other people that the network reads right."""
-        return int(np.sum(self.network.predict(self.others.test_images).argmax(axis=1) == self.others.test_labels))
+    def _count_correct_digits(self) -> int:
+        """Return how many test digits by other people the network classifies correctly."""
+        predictions = self.network.predict(self.digits.test_images).argmax(axis=1)
+        return int(np.sum(predictions == self.digits.test_labels))
 
     def _save_clicked(self) -> None:
         try:
             self.save(self.path_field.value)
         except OSError as error:
-            self._say(f"It could not be saved: {error}")
+            self._announce(f"It could not be saved: {error}")
         else:
-            self._say(f"Saved. To draw with it again: cnnlib.DigitPad(cnnlib.Network.load({self.path_field.value!r}))")
+            self._announce(
+                f"Saved. To draw with it again: cnnlib.DigitPad(cnnlib.Network.load({self.path_field.value!r}))"
+            )
 
 
 _RESULT = '<div class="cnnlib-result">{}</div>'
 
 
-def _a(digit: int) -> str:
+def _with_article(digit: int) -> str:
     return f"an {digit}" if digit == 8 else f"a {digit}"
 
 
 def _percent(p: float) -> str:
-    """Return a probability in percent, never rounded up to certainty."""
+    """Return a probability in percent, never rounded up to 100%."""
     return f"{min(round(100 * float(p)), 99)}%"
 
 
@@ -415,7 +419,7 @@ def _button(text: str, action, tooltip: str) -> widgets.Button:
 
 
 def _bars(probabilities: np.ndarray, prediction: int | None) -> str:
-    """Return the answer and a table of ten bars."""
+    """Return HTML with the prediction and a table of ten bars."""
     rows = "".join(
         f'<tr{" class=top" if digit == prediction else ""}><th scope="row">{digit}</th>'
         f'<td class="track"><i style="width:{100 * p:.1f}%"></i></td><td>{_percent(p)}</td></tr>'
@@ -426,7 +430,7 @@ def _bars(probabilities: np.ndarray, prediction: int | None) -> str:
 
 
 def _figure(image: np.ndarray, caption: str, width: int, cross: tuple[float, float] | None = None) -> str:
-    """Return an image (H, W), 0 to 1, as HTML, with a cross at (x, y) if there is one."""
+    """Return HTML that shows an image (H, W), 0 to 1, and a cross at (x, y) if one is given."""
     pixels = Image.fromarray(np.round(255 * image).astype(np.uint8))
     if cross is not None:
         scale = 4
@@ -444,7 +448,7 @@ def _figure(image: np.ndarray, caption: str, width: int, cross: tuple[float, flo
 
 
 def _montage(maps: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Return maps (C, H, W) side by side, in rows, in grey from 0 to their common maximum."""
+    """Return one image that shows maps (C, H, W) in rows, from 0 to 1, which is their common maximum."""
     C, H, W = maps.shape
     columns = min(C, columns)
     rows = -(-C // columns)

@@ -11,7 +11,7 @@ import pytest
 
 import cnnlib
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 import measure_model
 
 CARD = (resources.files("cnnlib") / "resources" / "lenet5.md").read_text("utf-8")
@@ -29,17 +29,17 @@ def test_size():
     assert (resources.files("cnnlib") / "resources" / "lenet5.npz").stat().st_size < 300_000
 
 
-def test_it_reads_digits_of_other_people():
-    """They were scanned elsewhere, at 8x8 pixels, so less is asked."""
+def test_it_classifies_digits_by_other_people():
+    """They were scanned elsewhere, at 8x8 pixels, so it is less accurate on them."""
     digits = cnnlib.load_digits()
     images, labels = (np.concatenate(pair) for pair in zip(digits[1:3], digits[3:5], strict=True))
     assert np.mean(cnnlib.load_pretrained().predict(images).argmax(axis=1) == labels) > 0.95
 
 
-def check(name, images, labels, least):
+def check(name, images, labels, minimum):
     right = measure_model.report(name, images, labels)
     expected = promised(name)
-    assert right.mean() >= least
+    assert right.mean() >= minimum
     assert 100 * right.mean() == pytest.approx(expected[0], abs=0.02)  # one or two may tip on another processor
     assert [100 * right[labels == label].mean() for label in range(10)] == pytest.approx(expected[1:], abs=0.25)
     return right

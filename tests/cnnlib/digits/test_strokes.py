@@ -1,4 +1,4 @@
-"""Images and strokes come into the frame that MNIST's own images have."""
+"""Pen strokes come into the frame of MNIST's own images."""
 
 import gzip
 import json
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from cnnlib.data import load_digits, load_mnist
-from cnnlib.images import PEN, enlarge, rasterize, to_mnist_frame
+from cnnlib.digits.datasets import load_mnist
+from cnnlib.digits.mnist_frame import PEN_DIAMETER
+from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.digits.strokes import PREPARATIONS, rasterize
 
 REAL_DATA = os.environ.get("CNNLIB_DATA", "")
 
@@ -28,165 +29,16 @@ def extent_of_ink(image):
     return tuple(int(np.ptp(np.flatnonzero(image.any(axis=axis)))) + 1 for axis in (0, 1))
 
 
-# --- Images
-
-
-@given(
-    image=arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60)), elements=st.sampled_from([0, 0, 0, 255]))
-)
-def test_frame_holds_every_image(image):
-    framed = to_mnist_frame(image)
-    assert framed.shape == (28, 28)
-    assert framed.dtype == np.float32
-    assert framed.min() >= 0
-    assert framed.max() <= 1
-    assert framed.any() == image.any()
-    if image.any():
-        assert max(extent_of_ink(framed)) == 20
-
-
-@pytest.mark.parametrize(("height", "width", "box"), [(40, 20, (10, 20)), (7, 14, (20, 10)), (300, 1, (1, 20))])
-def test_longer_side_becomes_20_and_the_aspect_stays(height, width, box):
-    image = np.zeros((height + 30, width + 50), np.uint8)
-    image[10 : 10 + height, 45 : 45 + width] = 255
-    framed = to_mnist_frame(image)
-    assert extent_of_ink(framed) == box
-    np.testing.assert_array_less(np.abs(centre_of_mass(framed) - 14), 0.5 + 1e-6)
-    assert set(np.unique(framed)) == {0, 1}
-
-
-def test_background_around_the_digit_makes_no_difference():
-    digit = load_digits().train_images[3]
-    padded = np.pad(digit, ((3, 17), (40, 0)))
-    np.testing.assert_array_equal(to_mnist_frame(padded), to_mnist_frame(digit))
-
-
-def test_no_ink_is_cut_off():
-    """A heavy blot at one end of a thin line: centring the mass alone would move the other end out of the field."""
-    image = np.zeros((60, 60), np.uint8)
-    image[:10] = 255
-    image[:, 30] = 255
-    framed = to_mnist_frame(image)
-    assert extent_of_ink(framed) == (20, 20)
-    assert framed[-1].any()
-
-
-@given(image=arrays(np.float32, (9, 13), elements=st.sampled_from(np.float32([0.25, 0.5, 0.75]))))
-def test_scaling_leaves_the_range_of_values(image):
-    """No halos: strokes have neither brighter flanks nor ghosts beside them."""
-    ink = to_mnist_frame(image)
-    ink = ink[ink > 0]
-    assert ink.size == 20 * 14
-    assert image.min() - 1e-6 <= ink.min()
-    assert ink.max() <= image.max() + 1e-6
-
-
-def test_number_types_agree():
-    image = np.zeros((20, 30), bool)
-    image[4:15, 7] = True
-    expected = to_mnist_frame(image)
-    for same in (image.astype(np.uint8) * 255, image.astype(np.float32), image.astype(np.float64)):
-        np.testing.assert_array_equal(to_mnist_frame(np.asarray(same, same.dtype)), expected)
-
-
-@pytest.mark.parametrize("shape", [(0, 0), (5, 0), (3, 4)])
-def test_no_ink_gives_zeros(shape):
-    framed = to_mnist_frame(np.zeros(shape))
-    assert framed.shape == (28, 28)
-    assert not framed.any()
-
-
-@pytest.mark.parametrize(
-    ("image", "error", "message"),
-    [
-        (np.zeros((28, 28, 3)), ValueError, r"shape \(height, width\), got shape \(28, 28, 3\)"),
-        (np.full((3, 3), 200.0), ValueError, "from 0 to 1"),
-        (np.full((3, 3), -0.1), ValueError, "from 0 to 1"),
-        (np.full((3, 3), np.nan), ValueError, "from 0 to 1"),
-        (np.zeros((3, 3), np.int64), TypeError, "got int64"),
-    ],
-)
-def test_bad_images(image, error, message):
-    with pytest.raises(error, match=message):
-        to_mnist_frame(image)
-
-
-@pytest.mark.skipif(not os.path.isdir(os.path.join(REAL_DATA, "mnist")), reason="CNNLIB_DATA has no mnist")
-def test_mnist_images_come_back_unchanged(tmp_path, monkeypatch):
-    """This is what shows that box, field and middle are MNIST's."""
-    monkeypatch.setenv("CNNLIB_CACHE", str(tmp_path))
-    images = load_mnist().test_images[::10]
-    same = [np.array_equal(np.rint(255 * to_mnist_frame(image)), image) for image in images]
-    assert np.mean(same) > 0.99
-
-
-# --- The embedded digits, enlarged
-
-
-@given(image=arrays(np.uint8, (1, 8, 8), elements=st.integers(0, 16)))
-def test_enlarge_is_cubic_convolution(image):
-    """The same with floating-point numbers and Keys' kernel as he wrote it."""
-
-    def kernel(s):
-        s = abs(s)
-        return np.where(s < 1, 1.5 * s**3 - 2.5 * s**2 + 1, np.where(s < 2, -0.5 * s**3 + 2.5 * s**2 - 4 * s + 2, 0))
-
-    position = (np.arange(20) + 0.5) * 8 / 20 - 0.5
-    weights = kernel(position[:, None] - np.arange(-4, 12))
-    box = weights @ np.pad(image[0] / 16, 4, mode="edge") @ weights.T
-    expected = 255 * np.clip(1.5 * box - 0.25, 0, 1)
-
-    enlarged = enlarge(image)
-    assert enlarged.shape == (1, 28, 28)
-    assert enlarged.dtype == np.uint8
-    if not enlarged.any():
-        assert expected.max() < 0.5 + 1e-9
-        return
-    windows = np.lib.stride_tricks.sliding_window_view(enlarged[0], (20, 20)).reshape(-1, 20, 20)
-    differences = np.abs(windows - expected).max(axis=(1, 2))
-    best = int(differences.argmin())
-    assert differences[best] <= 0.5 + 1e-9
-    assert enlarged[0].sum() == windows[best].sum()  # nothing outside the box
-
-
-def test_enlarged_digits_are_centred():
-    images = load_digits().test_images
-    offsets = np.array([centre_of_mass(image.astype(float)) for image in images]) - 14
-    assert np.abs(offsets).max() <= 0.5 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (np.zeros((8, 8), np.uint8), r"shape \(N, 8, 8\), got \(8, 8\)"),
-        (np.full((1, 8, 8), 17), "0 to 16"),
-        (np.full((1, 8, 8), -1), "0 to 16"),
-        (np.zeros((1, 8, 8)), "whole numbers"),
-    ],
-)
-def test_bad_images_to_enlarge(images, message):
-    with pytest.raises(ValueError, match=message):
-        enlarge(images)
-
-
-def test_enlarge_takes_none():
-    assert enlarge(np.zeros((0, 8, 8), np.uint8)).shape == (0, 28, 28)
-
-
-# --- Strokes
-
 # On a grid of 1/64, shifts and scalings by powers of two are exact.
 coordinates = st.integers(-6400, 6400).map(lambda n: n / 64)
-strokes_of_some_points = st.lists(
-    st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=12), min_size=1, max_size=4
-)
+drawings = st.lists(st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=12), min_size=1, max_size=4)
 
 
 def move(strokes, scale, shift):
     return [np.asarray(stroke) * scale + shift for stroke in strokes]
 
 
-def naive(strokes, pen):
+def rasterize_by_loops(strokes, pen):
     """Rasterize by plain loops, as the docstring says it."""
     points = [point for stroke in strokes for point in stroke]
     low = [min(point[axis] for point in points) for axis in (0, 1)]
@@ -224,15 +76,15 @@ def naive(strokes, pen):
     return draw()
 
 
-@pytest.mark.parametrize("pen", [1, PEN, 6])
+@pytest.mark.parametrize("pen", [1, PEN_DIAMETER, 6])
 @pytest.mark.parametrize("seed", range(3))
 def test_rasterize_is_what_its_docstring_says(pen, seed):
     rng = np.random.default_rng(seed)
     strokes = [rng.normal(size=(n, 2)) * (3, 1) for n in (5, 1, 2)]
-    np.testing.assert_allclose(rasterize(strokes, pen), naive(strokes, pen), atol=1e-6)
+    np.testing.assert_allclose(rasterize(strokes, pen), rasterize_by_loops(strokes, pen), atol=1e-6)
 
 
-@given(strokes=strokes_of_some_points)
+@given(strokes=drawings)
 def test_rasterize_fits_the_frame(strokes):
     image = rasterize(strokes)
     assert image.shape == (28, 28)
@@ -242,19 +94,19 @@ def test_rasterize_fits_the_frame(strokes):
     assert max(extent_of_ink(image)) <= 22  # 20, and the edge's half pixel on either side, anywhere between the pixels
 
 
-@given(strokes=strokes_of_some_points, power=st.integers(-8, 8), shift=st.tuples(coordinates, coordinates))
+@given(strokes=drawings, power=st.integers(-8, 8), shift=st.tuples(coordinates, coordinates))
 def test_rasterize_does_not_depend_on_position_and_size(strokes, power, shift):
     moved = move(strokes, 2.0**power, np.round(np.array(shift)))
     np.testing.assert_allclose(rasterize(moved), rasterize(strokes), atol=1e-5)
 
 
-@given(strokes=strokes_of_some_points)
+@given(strokes=drawings)
 def test_rasterize_does_not_depend_on_direction_and_order(strokes):
     turned = [stroke[::-1] for stroke in strokes[::-1]]
     np.testing.assert_allclose(rasterize(turned), rasterize(strokes), atol=1e-6)
 
 
-@given(strokes=strokes_of_some_points)
+@given(strokes=drawings)
 def test_rasterize_transposes_with_its_strokes(strokes):
     transposed = [np.asarray(stroke)[:, ::-1] for stroke in strokes]
     np.testing.assert_allclose(rasterize(transposed), rasterize(strokes).T, atol=1e-6)
@@ -287,7 +139,7 @@ def test_rasterize_changes_smoothly_while_a_stroke_grows():
 def test_a_dot_is_a_dot_in_the_middle():
     dot = rasterize([[(3, 5)]])
     rows, columns = np.mgrid[:28, :28]
-    expected = np.clip(PEN / 2 - np.hypot(rows - 14, columns - 14) + 0.5, 0, 1)
+    expected = np.clip(PEN_DIAMETER / 2 - np.hypot(rows - 14, columns - 14) + 0.5, 0, 1)
     np.testing.assert_allclose(dot, expected, atol=1e-6)
     for same in ([[(3, 5)] * 4], [[(3, 5)], [(3, 5)]], [[(1e9, -1e9)]], [[], [(0, 0)]]):
         np.testing.assert_allclose(rasterize(same), dot, atol=1e-6)
@@ -367,12 +219,16 @@ def test_bad_pens(pen):
         rasterize([[(0, 0)]], pen)
 
 
-def test_arguments_are_left_alone():
+def test_the_argument_is_left_alone():
     stroke = np.array([(0.0, 1.0), (2.0, 3.0)])
-    image = np.zeros((10, 10), np.float32)
-    image[2, 3] = 1
-    before = stroke.copy(), image.copy()
+    before = stroke.copy()
     rasterize([stroke])
-    to_mnist_frame(image)
-    np.testing.assert_array_equal(stroke, before[0])
-    np.testing.assert_array_equal(image, before[1])
+    np.testing.assert_array_equal(stroke, before)
+
+
+@pytest.mark.parametrize("name", PREPARATIONS)
+def test_every_preparation_gives_an_image(name):
+    for strokes in (sample_drawings()[0][0], [np.array([[100.0, 100.0]])], [np.array([[50.0, 20.0], [50.0, 200.0]])]):
+        image = PREPARATIONS[name](strokes)
+        assert image.shape == (28, 28) and image.dtype == np.float32
+        assert image.min() >= 0 and image.max() <= 1 and np.ptp(image) > 0.5

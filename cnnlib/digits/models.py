@@ -1,14 +1,15 @@
-"""Ready-made architectures for 28x28 images and ten classes, and one trained network."""
+"""Ready-made networks for 28x28 images and ten classes, one of them trained."""
 
 from importlib import resources
 
 import numpy as np
 
-from cnnlib.activations import ReLU, Softmax
-from cnnlib.convolution import Convolutional
-from cnnlib.dense import Dense
+from cnnlib.layers.activations import ReLU, Softmax
+from cnnlib.layers.convolution import Convolutional
+from cnnlib.layers.dense import Dense
+from cnnlib.layers.flatten import Flatten
+from cnnlib.layers.pooling import MaxPooling
 from cnnlib.network import Network
-from cnnlib.pooling import Flatten, MaxPooling
 
 
 def lenet5(rng: np.random.Generator | None = None) -> Network:

@@ -1,7 +1,9 @@
-"""The data: MNIST and Fashion-MNIST, found or fetched and checked, and a small set of digits that is always there.
+"""The data sets: MNIST and Fashion-MNIST, found or downloaded, and a small set that comes with the package.
 
-Images stay what they are in the files, bytes from 0 to 255: that is a quarter of the memory of float32, and `Network`
-divides by 255 when it brings a batch in.
+What is found or downloaded is checked to the last bit.
+
+Images stay as they are in the files, bytes from 0 to 255. That is a quarter of the memory of float32, and `Network`
+divides each batch by 255.
 
 Three environment variables change where data comes from:
 
@@ -13,32 +15,26 @@ CNNLIB_OFFLINE
     Set to 1, nothing is downloaded.
 """
 
-import gzip
-import hashlib
-import io
-import math
 import os
-import struct
 import warnings
-import zlib
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pooch
-from tqdm.auto import tqdm
 
-from cnnlib.images import enlarge
-from cnnlib.storage import whole_file
+from cnnlib.digits.download import DownloadError, download
+from cnnlib.digits.idx import IdxFile, read_idx
+from cnnlib.digits.mnist_frame import upscale
+from cnnlib.files import atomic_write
 
 
 class DataError(ValueError):
-    """A data file is there, but it is damaged or not what its name says."""
+    """A data file is damaged, or does not hold what its name says."""
 
 
 class DataNotFoundError(FileNotFoundError):
-    """The data is nowhere on this computer and could not be downloaded."""
+    """The data is not on this computer and could not be downloaded."""
 
 
 class Dataset(NamedTuple):
@@ -47,7 +43,7 @@ class Dataset(NamedTuple):
     Attributes
     ----------
     name : str
-        For people, such as "MNIST".
+        As people call it, such as "MNIST".
     train_images, test_images : ndarray of shape (N, 28, 28), uint8
         Grey values, 0 (background) to 255.
     train_labels, test_labels : ndarray of shape (N,), int64
@@ -63,40 +59,14 @@ class Dataset(NamedTuple):
     classes: tuple[str, ...]
 
 
-class _File(NamedTuple):
-    """A file in MNIST's IDX format: a header, then the array's bytes. The SHA-256 is that of the uncompressed file."""
-
-    name: str
-    shape: tuple[int, ...]
-    sha256: str
-
-    @property
-    def header(self) -> bytes:
-        """Two zero bytes, 8 for "unsigned bytes", the number of axes, then each axis' length (32 bits, big-endian)."""
-        return struct.pack(f">4B{len(self.shape)}I", 0, 0, 8, len(self.shape), *self.shape)
-
-    @property
-    def size(self) -> int:
-        return len(self.header) + math.prod(self.shape)
-
-    def check(self, array: np.ndarray) -> None:
-        """Raise ValueError unless `array` is the content of this file, to the last bit."""
-        if array.shape != self.shape or array.dtype != np.uint8:
-            raise ValueError(f"holds {array.dtype} of shape {array.shape}, expected uint8 of shape {self.shape}")
-        digest = hashlib.sha256(self.header)
-        digest.update(np.ascontiguousarray(array))
-        if digest.hexdigest() != self.sha256:
-            raise ValueError(f"has other content than expected (SHA-256 {digest.hexdigest()}, not {self.sha256})")
-
-
 class _Source(NamedTuple):
-    """Where a data set comes from: folders below CNNLIB_DATA, mirrors on the net, and its four files."""
+    """Where a data set comes from: folders below CNNLIB_DATA, mirrors on the internet, and its four files."""
 
     name: str
     classes: tuple[str, ...]
     folders: tuple[str, ...]
     mirrors: tuple[str, ...]
-    files: dict[str, _File]
+    files: dict[str, IdxFile]
 
     @property
     def prepared(self) -> str:
@@ -114,22 +84,22 @@ _MNIST = _Source(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
     files={
-        "train_images": _File(
+        "train_images": IdxFile(
             "train-images-idx3-ubyte",
             (60_000, 28, 28),
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
-        "train_labels": _File(
+        "train_labels": IdxFile(
             "train-labels-idx1-ubyte",
             (60_000,),
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
-        "test_images": _File(
+        "test_images": IdxFile(
             "t10k-images-idx3-ubyte",
             (10_000, 28, 28),
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
-        "test_labels": _File(
+        "test_labels": IdxFile(
             "t10k-labels-idx1-ubyte",
             (10_000,),
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
@@ -155,7 +125,7 @@ _FASHION_MNIST = _Source(
     mirrors=(
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        # Without encryption: the SHA-256 says whether what comes is right.
+        # Without encryption, which does no harm: the SHA-256 shows whether the content is right.
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ),
     files={
@@ -179,21 +149,21 @@ def load_mnist(fallback: bool = False) -> Dataset:
 
     The data comes from the first place that has it: the folder named by CNNLIB_DATA (in `mnist/` or directly), the copy
     prepared earlier in the user's cache folder, or a download of 11 MB. The first time, it is checked and stored in the
-    cache folder as one file; what is not MNIST to the last bit is refused.
+    cache folder as one file; anything that is not MNIST to the last bit is refused.
 
     Parameters
     ----------
     fallback : bool
-        If MNIST cannot be had, return `load_digits()` in its place; the data set's `name` tells which it is. Damaged
-        files are an error even so.
+        If MNIST is not available, return `load_digits()` in its place; the data set's `name` tells which it is.
+        Damaged files are an error even then.
 
     Raises
     ------
     DataError
-        If a file in CNNLIB_DATA is damaged, foreign or missing while others are there, or the prepared file is damaged
-        and cannot be made anew.
+        If a file in CNNLIB_DATA is damaged or foreign, if only some of the files are there, or if the prepared file is
+        damaged and cannot be made anew.
     DataNotFoundError
-        If MNIST is nowhere and cannot be downloaded, and `fallback` is false.
+        If MNIST is not on this computer and cannot be downloaded, and `fallback` is false.
 
     References
     ----------
@@ -209,7 +179,7 @@ def load_mnist(fallback: bool = False) -> Dataset:
 
 
 def load_fashion_mnist() -> Dataset:
-    """Return Fashion-MNIST: pictures of clothes in MNIST's format, and harder. Found or fetched as `load_mnist` does.
+    """Return Fashion-MNIST: pictures of clothes in MNIST's format, but harder to classify; found as by `load_mnist`.
 
     Raises
     ------
@@ -228,9 +198,9 @@ def load_digits() -> Dataset:
     """Return the digits that come with this package: 1,797 real handwritten ones, in MNIST's 28x28 frame.
 
     They are the test partition of UCI's Optical Recognition of Handwritten Digits, 8x8 pixels with values 0 to 16, in
-    the order of scikit-learn's copy, brought to 28x28 by `cnnlib.images.enlarge`. The first 1,497 are for training, the
-    last 300 for testing: a split of our own, always the same. The set does not tell who wrote which digit, so the same
-    hand may occur in both parts.
+    the order of scikit-learn's copy, brought to 28x28 by `upscale`. The first 1,497 are for training, the last 300 for
+    testing: a split of our own, always the same. The set does not say who wrote which digit, so digits by the same
+    person may occur in both parts.
 
     References
     ----------
@@ -239,9 +209,8 @@ def load_digits() -> Dataset:
     """
     path = resources.files("cnnlib") / "resources" / "digits.npz"
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        images, labels = enlarge(arrays["images"]), arrays["labels"].astype(np.int64)
-    train = slice(1_497)
-    test = slice(1_497, None)
+        images, labels = upscale(arrays["images"]), arrays["labels"].astype(np.int64)
+    train, test = slice(1_497), slice(1_497, None)
     return Dataset("UCI Optdigits", images[train], labels[train], images[test], labels[test], DIGITS)
 
 
@@ -278,7 +247,11 @@ def _load(source: _Source) -> Dataset:
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get("CNNLIB_CACHE") or pooch.os_cache("cnnlib")).expanduser()
+    if folder := os.environ.get("CNNLIB_CACHE"):
+        return Path(folder).expanduser()
+    import pooch  # slow to import
+
+    return Path(pooch.os_cache("cnnlib"))
 
 
 def _find(source: _Source) -> dict[str, Path]:
@@ -301,34 +274,15 @@ def _find(source: _Source) -> dict[str, Path]:
     return {}
 
 
-def _read_file(path: Path, file: _File) -> np.ndarray:
+def _read_file(path: Path, file: IdxFile) -> np.ndarray:
     try:
         with open(path, "rb") as stream:
-            return _read_idx(stream, file)
+            return read_idx(stream, file)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path} is not the file {file.name} that it should be: {error}. "
             "Put an undamaged copy in its place, or unset CNNLIB_DATA to have one downloaded."
         ) from error
-
-
-def _read_idx(stream: BinaryIO, file: _File) -> np.ndarray:
-    """Return the array in an IDX file, compressed by gzip or not; ValueError if it is not exactly that file."""
-    compressed = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    try:
-        # One byte more than expected shows that a file is too long; a small file cannot unpack to fill the memory.
-        content = (gzip.GzipFile(fileobj=stream) if compressed else stream).read(file.size + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"it cannot be decompressed ({error})") from error
-    if len(content) != file.size:
-        found = f"more than {file.size:,}" if len(content) > file.size else f"only {len(content):,}"
-        raise ValueError(f"it has {found} bytes, expected {file.size:,}")
-    if not content.startswith(file.header):
-        raise ValueError(f"its header is {content[: len(file.header)].hex(' ')}, expected {file.header.hex(' ')}")
-    array = np.frombuffer(bytearray(content), np.uint8, offset=len(file.header)).reshape(file.shape)
-    file.check(array)
-    return array
 
 
 def _read_prepared(path: Path, source: _Source, origin: str) -> dict[str, np.ndarray] | None:
@@ -347,59 +301,23 @@ def _read_prepared(path: Path, source: _Source, origin: str) -> dict[str, np.nda
 
 
 def _store(path: Path, arrays: dict[str, np.ndarray], origin: str) -> None:
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, origin=np.array(origin), **arrays)
 
 
-# Seconds to wait for a connection, and for the next bytes. A name may stand for eight addresses, tried one by one.
-_TIMEOUT = (3.05, 10)
-
-
 def _download(source: _Source) -> dict[str, np.ndarray]:
-    """Return the source's arrays, each from the first mirror that has it; DataNotFoundError if none has."""
-    arrays: dict[str, np.ndarray] = {}
-    failures = []
-    if os.environ.get("CNNLIB_OFFLINE", "0") not in ("", "0"):
-        failures.append("CNNLIB_OFFLINE is set, so nothing was downloaded")
-    else:
-        for mirror in source.mirrors:
-            try:
-                for part, file in source.files.items():
-                    if part not in arrays:
-                        arrays[part] = _fetch(f"{mirror}{file.name}.gz", file)
-                return arrays
-            except (OSError, ValueError) as error:  # requests' errors are OSErrors
-                failures.append(f"{mirror}: {error}")
-    if os.environ.get("CNNLIB_DATA"):
-        failures.append(f"CNNLIB_DATA is {os.environ['CNNLIB_DATA']}, which has none of the files")
-    names = ", ".join(f"{file.name}.gz" for file in source.files.values())
-    raise DataNotFoundError(
-        f"{source.name} is not on this computer and could not be downloaded. Any of these helps:\n"
-        "- connect to the internet and try again: it is downloaded once;\n"
-        f"- put {names} into a folder {source.folders[0]}, and set CNNLIB_DATA to the folder that holds it;\n"
-        f"- copy {source.prepared} from a computer where this worked to {_cache_folder()}.\n"
-        "What was tried:\n" + "\n".join(f"- {failure}" for failure in failures)
-    )
-
-
-def _fetch(url: str, file: _File) -> np.ndarray:
-    # The bar appears only once bytes have been coming for a moment, so a failure leaves no empty bar on the page.
-    # It needs some total to begin with: pooch puts the real one in its place.
-    with tqdm(desc=file.name, total=file.size, unit="B", unit_scale=True, leave=False, delay=0.3) as progress:
-        content = _Limited(file.size + 65_536)  # incompressible data grows a little when compressed
-        pooch.HTTPDownloader(progressbar=progress, chunk_size=65_536, timeout=_TIMEOUT)(url, content, None)
-    content.seek(0)
-    return _read_idx(content, file)
-
-
-class _Limited(io.BytesIO):
-    """A file in memory that refuses to grow beyond `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self.limit = limit
-
-    def write(self, data: bytes) -> int:
-        if self.tell() + len(data) > self.limit:
-            raise ValueError(f"it sends more than {self.limit:,} bytes")
-        return super().write(data)
+    """Return the source's arrays; DataNotFoundError, which says what to do, if they cannot be downloaded."""
+    try:
+        return download(source.mirrors, source.files)
+    except DownloadError as error:
+        reasons = error.reasons
+        if folder := os.environ.get("CNNLIB_DATA"):
+            reasons = [*reasons, f"CNNLIB_DATA is {folder}, which has none of the files"]
+        names = ", ".join(f"{file.name}.gz" for file in source.files.values())
+        raise DataNotFoundError(
+            f"{source.name} is not on this computer and could not be downloaded. Any of these helps:\n"
+            "- connect to the internet and try again: it is downloaded once;\n"
+            f"- put {names} into a folder {source.folders[0]}, and set CNNLIB_DATA to the folder that holds it;\n"
+            f"- copy {source.prepared} from a computer where this worked to {_cache_folder()}.\n"
+            "What was tried:\n" + "\n".join(f"- {reason}" for reason in reasons)
+        ) from error

@@ -1,17 +1,17 @@
-"""New examples from old ones: the same digit, written a little differently.
+"""Distort images of digits at random: the same digit, written slightly differently.
 
-A digit stays what it is when it is turned a little, slanted, stretched, bent, or written with another pen. Training on
-such variants, new ones in each epoch, tells the network so.
+A digit keeps its meaning when it is slightly rotated, slanted, stretched or bent, or written with another pen. A
+network learns this from distorted images, new ones in each epoch.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.images import draw_segments, to_mnist_frame
+from cnnlib.digits.mnist_frame import to_mnist_frame
+from cnnlib.digits.strokes import draw_segments
 
-# Bends are smooth surfaces over the image, from a coarse grid of GRID x GRID heights.
-GRID = 5
+GRID = 5  # an elastic distortion is a smooth interpolation of displacements at GRID x GRID points
 
 
 def _spline_weights(pixels: int) -> np.ndarray:
@@ -24,25 +24,26 @@ def _spline_weights(pixels: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Distortion:
-    """Change every image of a batch by a random affine map, a random smooth bend, and a random pen.
+    """Change every image of a batch by a random affine map, a random elastic distortion and a random stroke width.
 
-    An instance is what `Network.train` takes as ``augment``. All draws are uniform, within plus and minus the limits.
+    Pass an instance to `Network.train` as ``augment``. All random numbers are uniform between minus and plus the limit
+    given, except for the elastic distortion.
 
     Parameters
     ----------
     rotation : float
         Degrees.
     shear : float
-        How far the top leans to one side, as a part of the height.
+        How far the top leans to one side, as a fraction of the height.
     scale : float
         Relative change of size, drawn for width and height separately: 0.2 means a factor from 1/1.2 to 1.2.
     shift : float
         Pixels, in both directions.
-    bend : float
-        Pixels: the standard deviation of the displacements of a 5x5 grid of points, between which the image is bent
-        smoothly (an elastic distortion).
-    pen : float
-        At 1, strokes become thinner or thicker by up to about one pixel on each side; at 0 they stay.
+    elastic : float
+        Pixels: the standard deviation of the normally distributed displacements of a 5x5 grid of points, between which
+        the image is bent smoothly.
+    stroke_width : float
+        At 1, strokes become thinner or thicker by up to about one pixel on each side; at 0 they keep their width.
 
     References
     ----------
@@ -54,8 +55,8 @@ class Distortion:
     shear: float = 0.15
     scale: float = 0.15
     shift: float = 1.0
-    bend: float = 1.2
-    pen: float = 0.6
+    elastic: float = 1.2
+    stroke_width: float = 0.6
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of images (N, H, W), uint8 from 0 to 255 or float from 0 to 1; float32 from 0 to 1."""
@@ -64,8 +65,8 @@ class Distortion:
             raise ValueError(f"expected images (N, H, W), got an array of shape {images.shape}")
         if images.dtype == np.uint8:
             images = images / np.float32(255)
-        images = self.change_pen(images.astype(np.float32, copy=False), rng)
-        return sample(images, *self.sources(*images.shape, rng))
+        images = self.change_stroke_width(images.astype(np.float32, copy=False), rng)
+        return bilinear_sample(images, *self.sources(*images.shape, rng))
 
     def sources(self, N: int, H: int, W: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return where each pixel of the new images comes from: rows and columns, both (N, H, W)."""
@@ -79,17 +80,17 @@ class Distortion:
         s = np.arange(W, dtype=np.float32) - (W - 1) / 2
         rows = (np.cos(angle) * r - np.sin(angle) * s) * tall
         columns = (np.sin(angle) * r + np.cos(angle) * s) * wide + shear * r
-        if self.bend:
-            heights = rng.normal(0, self.bend, (2, N, GRID, GRID)).astype(np.float32)
-            bent = _spline_weights(H) @ heights @ _spline_weights(W).T
-            rows, columns = rows + bent[0], columns + bent[1]
+        if self.elastic:
+            displacements = rng.normal(0, self.elastic, (2, N, GRID, GRID)).astype(np.float32)
+            smooth = _spline_weights(H) @ displacements @ _spline_weights(W).T
+            rows, columns = rows + smooth[0], columns + smooth[1]
         return rows + (H - 1) / 2 + draw(self.shift), columns + (W - 1) / 2 + draw(self.shift)
 
-    def change_pen(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def change_stroke_width(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Blend every image with one of thicker strokes, or of thinner ones."""
-        if not self.pen:
+        if not self.stroke_width:
             return images
-        amount = rng.uniform(-self.pen, self.pen, (len(images), 1, 1)).astype(np.float32)
+        amount = rng.uniform(-self.stroke_width, self.stroke_width, (len(images), 1, 1)).astype(np.float32)
         padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
         neighbours = [padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]]
         thick = np.maximum.reduce([images, *neighbours])
@@ -97,13 +98,17 @@ class Distortion:
         return np.where(amount > 0, images + amount * (thick - images), images - amount * (thin - images))
 
 
-def sample(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Read images (N, H, W) between their pixels, by bilinear interpolation; zero outside.
+def bilinear_sample(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the values of images (N, H, W) between their pixels, by bilinear interpolation; zero outside of them.
 
     Parameters
     ----------
     rows, columns : ndarray of shape (N, h, w)
         Positions; (0, 0) is the centre of the first pixel.
+
+    Returns
+    -------
+    ndarray of shape (N, h, w)
     """
     N, H, W = images.shape
     padded = np.zeros((N, H + 2, W + 2), images.dtype)
@@ -133,10 +138,10 @@ def crossed_seven(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add the short bar that many Europeans draw through the stem of a 7."""
     rows = np.flatnonzero(image.any(axis=1))
     row = rows[0] + rng.uniform(0.4, 0.75) * np.ptp(rows)
-    at = image[round(row)].astype(float)
-    column = at @ np.arange(len(at)) / max(at.sum(), 1e-9)
-    half, slope, offset = rng.uniform(3, 6.5), rng.uniform(-0.3, 0.2), rng.uniform(-1.5, 2)
-    along = np.array([-half, half]) + offset
+    ink = image[round(row)].astype(float)
+    column = ink @ np.arange(len(ink)) / max(ink.sum(), 1e-9)
+    half_length, slope, offset = rng.uniform(3, 6.5), rng.uniform(-0.3, 0.2), rng.uniform(-1.5, 2)
+    along = np.array([-half_length, half_length]) + offset
     return _with_stroke(image, row + slope * along, column + along, rng.uniform(1.8, 3))
 
 
@@ -152,19 +157,19 @@ def hooked_nine(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def variants(
     images: np.ndarray, labels: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return ways of writing that MNIST's American writers seldom use: ones, sevens and nines with a stroke added.
+    """Return digits in ways that MNIST's American writers rarely use: ones, sevens and nines with a stroke added.
 
     Parameters
     ----------
     images : ndarray of shape (N, 28, 28), uint8
     labels : ndarray of shape (N,)
     share : float
-        How many of the ones, sevens and nines to vary, from 0 to 1.
+        The fraction of the ones, sevens and nines to vary, from 0 to 1.
 
     Returns
     -------
     tuple of ndarray
-        The new images, uint8, and their labels.
+        The new images (n, 28, 28), uint8, and their labels (n,).
     """
     new = []
     for label, vary in ((1, flagged_one), (7, crossed_seven), (9, hooked_nine)):
@@ -177,15 +182,15 @@ def variants(
 
 
 def _end_of_stroke(image: np.ndarray, top: bool) -> tuple[float, float]:
-    """Return row and column of the ink that is highest, or lowest, a pixel inside of its edge."""
+    """Return row and column of the highest, or the lowest, ink, one pixel inside its edge."""
     rows = np.flatnonzero((image > 127).any(axis=1))
     row = rows[0] + 1 if top else rows[-1] - 1
-    at = image[row].astype(float)
-    return float(row), float(at @ np.arange(len(at)) / at.sum())
+    ink = image[row].astype(float)
+    return float(row), float(ink @ np.arange(len(ink)) / ink.sum())
 
 
 def _with_stroke(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, pen: float) -> np.ndarray:
-    """Draw a line through points over an image, and bring the result into MNIST's frame again."""
+    """Draw a line through points over an image, and bring the result back into MNIST's frame."""
     margin = 14
     canvas = np.pad(image, margin) / 255
     start = np.stack([columns, rows], axis=1)[:-1] + margin

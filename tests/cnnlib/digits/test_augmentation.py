@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib.augmentation import GRID, Distortion, _spline_weights, sample, variants
+from cnnlib.digits.augmentation import GRID, Distortion, _spline_weights, bilinear_sample, variants
 
-STILL = {"rotation": 0, "shear": 0, "scale": 0, "shift": 0, "bend": 0, "pen": 0}
+STILL = {"rotation": 0, "shear": 0, "scale": 0, "shift": 0, "elastic": 0, "stroke_width": 0}
 
 
 def digits(count=40):
@@ -18,7 +18,7 @@ def centre(image):
     return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
 
 
-def test_nothing_asked_nothing_changed():
+def test_without_settings_nothing_changes():
     images = digits()
     same = Distortion(**STILL)(images, np.random.default_rng(0))
     np.testing.assert_allclose(same, images / 255, atol=1e-5)
@@ -50,16 +50,18 @@ def test_shift_moves_and_rotation_does_not():
     assert np.abs(turned - images).max() > 0.3
 
 
-@pytest.mark.parametrize("name", ["rotation", "shear", "scale", "shift", "bend", "pen"])
+@pytest.mark.parametrize("name", ["rotation", "shear", "scale", "shift", "elastic", "stroke_width"])
 def test_every_setting_does_something(name):
     images = digits(10)
     changed = Distortion(**STILL | {name: getattr(Distortion(), name)})(images, np.random.default_rng(6))
     assert np.abs(changed - images / 255).max() > 0.05
 
 
-def test_thin_and_thick_pens():
+def test_thin_and_thick_strokes():
     images = digits(100) / np.float32(255)
-    ink = Distortion(**STILL | {"pen": 1})(images, np.random.default_rng(7)).sum(axis=(1, 2)) / images.sum(axis=(1, 2))
+    ink = Distortion(**STILL | {"stroke_width": 1})(images, np.random.default_rng(7)).sum(axis=(1, 2)) / images.sum(
+        axis=(1, 2)
+    )
     assert ink.min() < 0.6 and ink.max() > 1.5
 
 
@@ -68,7 +70,7 @@ def test_sampling_between_pixels():
     images[0, 1, 1], images[0, 1, 2] = 1, 0.5
     at = np.array([[[1.0, 1.0, 0.5, 1.0, -4.0, 2.5]]])
     np.testing.assert_allclose(
-        sample(images, at, np.array([[[1.0, 1.5, 1.0, 2.5, 1.0, 9.0]]])), [[[1, 0.75, 0.5, 0.25, 0, 0]]]
+        bilinear_sample(images, at, np.array([[[1.0, 1.5, 1.0, 2.5, 1.0, 9.0]]])), [[[1, 0.75, 0.5, 0.25, 0, 0]]]
     )
 
 

@@ -1,0 +1,255 @@
+"""Data is found, checked and stored; what is damaged is refused by name; no half file is ever left behind."""
+
+import gzip
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from cnnlib.digits import datasets
+
+REAL_DATA = os.environ.get("CNNLIB_DATA", "")
+pytestmark = pytest.mark.usefixtures("isolated")
+
+
+@pytest.fixture
+def folder(contents, tmp_path, monkeypatch):
+    """Return a folder that holds the tiny data set, compressed, below CNNLIB_DATA."""
+    folder = tmp_path / "data" / "mnist"
+    contents.write(folder)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+    return folder
+
+
+# --- The folder in CNNLIB_DATA
+
+
+@pytest.mark.parametrize("place", ["mnist", "."])
+@pytest.mark.parametrize("compress", [True, False])
+def test_finds_the_files_compressed_or_not_in_either_place(place, compress, contents, tmp_path, monkeypatch):
+    contents.write(tmp_path / "data" / place, compress)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+    contents.assert_equal(datasets.load_mnist())
+
+
+def test_accepts_files_recompressed_in_several_members_and_ones_unpacked_under_the_old_name(folder, contents):
+    names = list(contents)
+    first, second = contents[names[0]][:1000], contents[names[0]][1000:]
+    (folder / f"{names[0]}.gz").write_bytes(gzip.compress(first, 1) + gzip.compress(second, 9))
+    (folder / f"{names[1]}.gz").write_bytes(contents[names[1]])
+    contents.assert_equal(datasets.load_mnist())
+
+
+def test_prepares_once(folder, contents, tmp_path):
+    datasets.load_mnist()
+    prepared = tmp_path / "cache" / "mnist.npz"
+    before = prepared.stat()
+    contents.assert_equal(datasets.load_mnist())
+    after = prepared.stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+    assert os.listdir(prepared.parent) == ["mnist.npz"]
+
+
+def test_the_prepared_copy_serves_when_the_folder_is_gone(folder, contents, monkeypatch):
+    datasets.load_mnist()
+    monkeypatch.delenv("CNNLIB_DATA")
+    contents.assert_equal(datasets.load_mnist())
+
+
+@pytest.mark.parametrize("prepared_before", [False, True])
+def test_a_damaged_file_is_refused_by_name(damage, prepared_before, folder, contents, tmp_path):
+    if prepared_before:
+        datasets.load_mnist()
+    damaged = folder / "train-images-idx3-ubyte.gz"
+    damaged.write_bytes(damage(contents["train-images-idx3-ubyte"]))
+    with pytest.raises(datasets.DataError, match=r"train-images-idx3-ubyte\.gz.*undamaged copy") as caught:
+        datasets.load_mnist(fallback=True)
+    assert str(damaged) in str(caught.value)
+    assert (tmp_path / "cache" / "mnist.npz").exists() == prepared_before
+
+
+def test_a_bomb_is_not_unpacked(folder, monkeypatch):
+    tracemalloc = pytest.importorskip("tracemalloc")
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(datasets.DataError, match="more than"):
+        datasets.load_mnist()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_files_exchanged_are_refused(folder):
+    """The labels have the same names in Fashion-MNIST, and the same lengths."""
+    train, test = folder / "train-images-idx3-ubyte.gz", folder / "t10k-images-idx3-ubyte.gz"
+    train.write_bytes(test.read_bytes())
+    with pytest.raises(datasets.DataError, match="train-images"):
+        datasets.load_mnist()
+
+
+def test_a_missing_file_is_named(folder):
+    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(datasets.DataError, match=r"only a part of MNIST: t10k-labels-idx1-ubyte"):
+        datasets.load_mnist(fallback=True)
+
+
+# --- Not there at all
+
+
+@pytest.mark.parametrize("variable", [None, "an empty folder", "no folder"])
+def test_not_found_says_what_to_do(variable, contents, tmp_path, monkeypatch):
+    if variable:
+        monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / variable))
+    if variable == "an empty folder":
+        (tmp_path / variable).mkdir()
+    with pytest.raises(datasets.DataNotFoundError) as caught:
+        datasets.load_mnist()
+    assert isinstance(caught.value, FileNotFoundError)
+    message = str(caught.value)
+    for expected in ("train-images-idx3-ubyte.gz", "CNNLIB_DATA", "CNNLIB_OFFLINE is set", str(tmp_path / "cache")):
+        assert expected in message
+    assert (f"CNNLIB_DATA is {tmp_path}" in message) == bool(variable)
+
+
+def test_the_embedded_digits_stand_in_only_when_asked(contents):
+    assert datasets.load_mnist(fallback=True).name == datasets.load_digits().name
+    with pytest.raises(datasets.DataNotFoundError):
+        datasets.load_fashion_mnist()
+
+
+# --- The prepared file
+
+
+def damage_prepared(path, kind):
+    content = path.read_bytes()
+    if kind == "foreign":
+        np.savez(path, something=np.zeros(3))
+    elif kind == "other pixels":
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        arrays["test_images"] = 255 - arrays["test_images"]
+        np.savez(path, **arrays)
+    elif kind == "code inside":
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        arrays["test_images"] = np.array([print], dtype=object)
+        np.savez(path, **arrays)
+    else:
+        middle = len(content) // 2
+        altered = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes({"truncated": content[:middle], "altered": altered, "empty": b""}[kind])
+
+
+@pytest.mark.parametrize("kind", ["foreign", "other pixels", "code inside", "truncated", "altered", "empty"])
+def test_a_damaged_prepared_file_is_made_anew_or_named(kind, folder, contents, tmp_path, monkeypatch):
+    datasets.load_mnist()
+    prepared = tmp_path / "cache" / "mnist.npz"
+    sound = prepared.read_bytes()
+    damage_prepared(prepared, kind)
+    damaged = prepared.read_bytes()
+    contents.assert_equal(datasets.load_mnist())
+    assert prepared.read_bytes() == sound
+
+    prepared.write_bytes(damaged)
+    monkeypatch.delenv("CNNLIB_DATA")
+    with pytest.raises(datasets.DataError, match=r"mnist\.npz is damaged.*Delete it"):
+        datasets.load_mnist(fallback=True)
+
+
+def test_works_without_a_cache_folder(folder, contents, tmp_path, monkeypatch):
+    (tmp_path / "a file").write_text("not a folder")
+    monkeypatch.setenv("CNNLIB_CACHE", str(tmp_path / "a file" / "cache"))
+    contents.assert_equal(datasets.load_mnist())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_writing_that_fails_leaves_nothing_behind(error, folder, contents, tmp_path, monkeypatch):
+    def write_half(file, **arrays):
+        file.write(b"half")
+        raise error
+
+    monkeypatch.setattr(np, "savez", write_half)
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            datasets.load_mnist()
+    else:
+        contents.assert_equal(datasets.load_mnist())
+    assert os.listdir(tmp_path / "cache") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_killed_while_writing_there_is_no_half_file(tmp_path):
+    script = textwrap.dedent(
+        """
+        import os, signal, sys
+        import numpy as np
+        from pathlib import Path
+        from cnnlib.digits import datasets
+
+        os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL)
+        datasets._store(Path(sys.argv[1]), {"images": np.zeros((100, 28, 28), np.uint8)}, "")
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "mnist.npz")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "mnist.npz").exists()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+
+
+# --- The embedded digits
+
+
+def test_the_embedded_digits():
+    digits = datasets.load_digits()
+    assert digits.train_images.shape == (1_497, 28, 28)
+    assert digits.test_images.shape == (300, 28, 28)
+    assert digits.train_labels.shape == (1_497,)
+    assert digits.test_labels.shape == (300,)
+    assert digits.train_images.dtype == digits.test_images.dtype == np.uint8
+    assert digits.train_labels.dtype == digits.test_labels.dtype == np.int64
+    assert digits.classes == tuple("0123456789")
+    # The set begins with the digits in order.
+    np.testing.assert_array_equal(digits.train_labels[:10], np.arange(10))
+    # Every digit is there to be tested.
+    assert np.bincount(digits.test_labels, minlength=10).min() >= 25
+
+
+def test_the_embedded_digits_are_the_same_everywhere():
+    digits = datasets.load_digits()
+    images = np.concatenate([digits.train_images, digits.test_images])
+    assert hashlib.sha256(images.tobytes()).hexdigest() == (
+        "91f56d5dc809a10d38d9d97bb1b8adf5fc21e768a96056e3576e56e4896dcbdb"
+    )
+
+
+def test_the_embedded_digits_are_digits():
+    """The nearest training image, by plain distance, tells most test digits (guessing would tell a tenth)."""
+    digits = datasets.load_digits()
+    train = digits.train_images.reshape(1_497, -1).astype(np.float32)
+    test = digits.test_images.reshape(300, -1).astype(np.float32)
+    nearest = ((train**2).sum(axis=1) - 2 * test @ train.T).argmin(axis=1)
+    assert (digits.train_labels[nearest] == digits.test_labels).mean() > 0.9
+
+
+# --- The real data, where it is
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_real_data(name, tmp_path, monkeypatch):
+    if not os.path.isdir(os.path.join(REAL_DATA, name)):
+        pytest.skip(f"CNNLIB_DATA has no {name}")
+    monkeypatch.setenv("CNNLIB_DATA", REAL_DATA)
+    load = {"mnist": datasets.load_mnist, "fashion-mnist": datasets.load_fashion_mnist}[name]
+    for _ in ("from the files", "prepared"):
+        dataset = load()
+        assert dataset.train_images.shape == (60_000, 28, 28)
+        assert dataset.test_images.shape == (10_000, 28, 28)
+        assert len(dataset.classes) == 10
+        for labels in (dataset.train_labels, dataset.test_labels):
+            assert set(np.unique(labels)) == set(range(10))
+    assert (tmp_path / "cache" / f"{name}.npz").exists()
