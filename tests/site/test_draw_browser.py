@@ -22,7 +22,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 import cnnlib
 from cnnlib.handwriting import sample_drawings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 REAL_STROKES = Path(os.environ.get("CNNLIB_DATA", "")) / "pendigits" / "strokes.json.gz"
 NETWORK = cnnlib.load_pretrained()

@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "book" / "_ext"))
 import execution  # noqa: E402
 
