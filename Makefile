@@ -75,7 +75,7 @@ lock: ## Find the newest versions that pyproject.toml allows and pin them in req
 clean: ## Remove what was built, but not .venv
 	rm -rf _build .hypothesis .pytest_cache .ruff_cache cnnlib.egg-info build
 
-# The environment, in two steps: the pinned packages, then cnnlib itself, from this folder and without a download.
+# The environment, in two steps: the pinned packages, then cnnlib and cnnbook, from this folder and without a download.
 
 .venv/requirements: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \

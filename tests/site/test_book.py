@@ -192,14 +192,16 @@ def shown(root: Path) -> str:
     return parse_anew(root / "_build" / "html" / "page.html").select_one(ARTICLE).get_text()
 
 
-def test_outputs_follow_the_library(tiny: Path):
+@pytest.mark.parametrize("folder", ["cnnlib", "book/cnnbook"])
+def test_outputs_follow_the_code(tiny: Path, folder: str):
     """An output that could have changed is computed again, and no other."""
-    code = "import time, cnnlib\nprint(time.time_ns(), getattr(cnnlib, 'ANSWER', 0))"
+    package = Path(folder).name
+    code = f"import time, {package}\nprint(time.time_ns(), getattr({package}, 'ANSWER', 0))"
     assert build(tiny, code).returncode == 0
     first = shown(tiny)
     build(tiny, code)
     assert shown(tiny) == first
-    with (tiny / "cnnlib" / "__init__.py").open("a") as file:
+    with (tiny / folder / "__init__.py").open("a") as file:
         file.write("ANSWER = 42\n")
     build(tiny, code)
     assert " 42" in shown(tiny)
