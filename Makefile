@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BOOK_TESTS := tests/test_book.py tests/test_draw_browser.py
+BOOK_TESTS := tests/site/test_book.py tests/site/test_draw_browser.py
 UNIT_TESTS := $(BIN)/pytest tests $(BOOK_TESTS:%=--ignore=%) --numprocesses=2
 
 RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
@@ -75,7 +75,7 @@ lock: ## Find the newest versions that pyproject.toml allows and pin them in req
 clean: ## Remove what was built, but not .venv
 	rm -rf _build .hypothesis .pytest_cache .ruff_cache cnnlib.egg-info build
 
-# The environment, in two steps: the pinned packages, then cnnlib itself, from this folder and without a download.
+# The environment, in two steps: the pinned packages, then cnnlib and cnnbook, from this folder and without a download.
 
 .venv/requirements: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \

@@ -91,13 +91,13 @@ def gradient_check(
         if sample is not None and sample < len(indices):
             indices = [indices[i] for i in rng.choice(len(indices), sample, replace=False)]
         analytic = np.array([gradient[index] for index in indices])
-        numerical = np.array([_central_difference(evaluate, dy, array, index, step) for index in indices])
-        relative = _relative_error(analytic, numerical)
+        numerical = np.array([central_difference(evaluate, dy, array, index, step) for index in indices])
+        relative = entry_errors(analytic, numerical)
         # A kink (of a ReLU, of a maximum) may lie between the two points: closer points see whether that was all.
         for closer in (step / 10, step / 100):
             for k in np.flatnonzero(~(relative <= tolerance)):
-                numerical[k] = _central_difference(evaluate, dy, array, indices[k], closer)
-            relative = _relative_error(analytic, numerical)
+                numerical[k] = central_difference(evaluate, dy, array, indices[k], closer)
+            relative = entry_errors(analytic, numerical)
         worst = int(np.argmax(relative))  # the first NaN, if there is one
         errors[name] = float(relative[worst])
         if not errors[name] <= tolerance:
@@ -108,13 +108,13 @@ def gradient_check(
     return errors
 
 
-def _relative_error(analytic: np.ndarray, numerical: np.ndarray) -> np.ndarray:
+def entry_errors(analytic: np.ndarray, numerical: np.ndarray) -> np.ndarray:
     """Return |a - n| / max(|a|, |n|, scale / 100) for every entry, where scale is the largest |n|."""
     scale = np.abs(numerical).max(initial=0) + np.finfo(float).tiny
     return np.abs(analytic - numerical) / np.maximum(np.maximum(np.abs(analytic), np.abs(numerical)), scale / 100)
 
 
-def _central_difference(evaluate: Callable, dy, array: np.ndarray, index: tuple[int, ...], step: float) -> float:
+def central_difference(evaluate: Callable, dy, array: np.ndarray, index: tuple[int, ...], step: float) -> float:
     """Return (L(+step) - L(-step)) / (2 step) for one entry of `array`, which is put back afterwards."""
     before = array[index]
     array[index] = before + step

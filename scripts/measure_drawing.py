@@ -2,7 +2,7 @@
 
     python scripts/measure_drawing.py strokes.json.gz
 
-writes cnnlib/resources/drawing.json, which the chapter "Draw a digit" shows. Strokes are a gzipped JSON list of
+writes book/cnnbook/results/drawing.json, which the chapter "Draw a digit" shows. Strokes are a gzipped JSON list of
 drawings
 
     {"label": 0..9, "writer": 1.., "extent": pixels, "strokes": [[[x, y], ...], ...]}
@@ -30,7 +30,7 @@ from cnnlib.files import atomic_write
 COUNTS = (0, 5, 10, 20, 50)
 SPLITS = 8
 TABLET = 500  # pixels: the size of the box that UCI's writers wrote in
-RESULT = Path(__file__).resolve().parents[1] / "cnnlib" / "resources" / "drawing.json"
+RESULT = Path(__file__).resolve().parents[1] / "book" / "cnnbook" / "results" / "drawing.json"
 
 
 def fingerprint(network: cnnlib.Network) -> str:

@@ -1,9 +1,9 @@
 """Execute the notebooks before Sphinx reads them: several at a time, and again whenever their outputs could change.
 
-Sphinx and MyST-NB execute one notebook after the other, and know only the notebook: after a change in `cnnlib` they
-would show the outputs of the older code. Here every notebook is executed unless its outputs are known for exactly these
-code cells, this library, these packages and this data. Sphinx then gets the notebook with its outputs filled in, so
-that MyST-NB itself executes nothing (``execute_notebooks: "off"``).
+Sphinx and MyST-NB execute one notebook after the other, and know only the notebook: after a change in `cnnlib` or
+`cnnbook` they would show the outputs of the older code. Here every notebook is executed unless its outputs are known
+for exactly these code cells, these two packages, these versions of all others and this data. Sphinx then gets the
+notebook with its outputs filled in, so that MyST-NB itself executes nothing (``execute_notebooks: "off"``).
 """
 
 import hashlib
@@ -35,9 +35,14 @@ ENVIRONMENT = {
 def state(root: Path) -> str:
     """Describe everything that a notebook's outputs depend on, apart from its own code."""
     digest = hashlib.sha256(f"{sys.version} {platform.machine()} {data_in_use()}".encode())
-    library = [path for path in (root / "cnnlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    code = [
+        path
+        for package in ("cnnlib", "book/cnnbook")
+        for path in (root / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     results = [root / "tests" / "reference.npz", *sorted((root / "scripts").glob("*.json"))]
-    for path in [*sorted(library), root / "requirements.txt", *(path for path in results if path.exists())]:
+    for path in [*sorted(code), root / "requirements.txt", *(path for path in results if path.exists())]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -161,9 +166,10 @@ def store(app: Sphinx, docname: str, content: dict) -> None:
 
 
 def prepare_environment(root: Path) -> None:
-    """Let notebooks run on the library beside the book, installed or not, and as ENVIRONMENT says."""
-    sys.path.insert(0, str(root))
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    """Let notebooks run on `cnnlib` and `cnnbook` as they are here, installed or not, and as ENVIRONMENT says."""
+    folders = [str(root), str(root / "book")]
+    sys.path[:0] = folders
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")]))
     os.environ.update(ENVIRONMENT)
 
 

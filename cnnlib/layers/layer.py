@@ -1,7 +1,7 @@
 """What every layer is, something that goes forward and then backward; and the layers that hold layers."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -63,7 +63,8 @@ class Layer(Configured):
         The W of a layer itself is ``"W"``, that of its layer 2 is ``"W2"``, and that of layer 0 in its layer 2 is
         ``"W2.0"``, at any depth.
         """
-        return self._arrays({name: name for name in self.params}, Layer.parameters)
+        own = {name: getattr(self, name) for name in self.params}
+        return own | place_names(layer.parameters() for layer in self.layers)
 
     def gradients(self) -> dict[str, np.ndarray]:
         """The gradients that the last `backward` left, under the names of their parameters.
@@ -76,7 +77,8 @@ class Layer(Configured):
         for name in self.params:
             if not hasattr(self, f"d{name}"):
                 raise RuntimeError(f"{self!r} has no d{name} yet: call forward, then backward, before gradients")
-        return self._arrays({name: f"d{name}" for name in self.params}, Layer.gradients)
+        own = {name: getattr(self, f"d{name}") for name in self.params}
+        return own | place_names(layer.gradients() for layer in self.layers)
 
     def astype(self, dtype: np.typing.DTypeLike) -> "Layer":
         """Convert the parameters, in place, and with them everything that the layer computes; return the layer."""
@@ -103,15 +105,16 @@ class Layer(Configured):
             raise ValueError(f"{self!r} expected dy of the shape of y, {self.y_shape}, got {dy.shape}")
         return dy
 
-    def _arrays(self, own: dict[str, str], walk: Callable) -> dict[str, np.ndarray]:
-        """Collect the attributes named in `own`, and what `walk` returns for each of the layers that this one holds."""
-        arrays = {name: getattr(self, attribute) for name, attribute in own.items()}
-        for index, layer in enumerate(self.layers):
-            for name, array in walk(layer).items():
-                kind = name.rstrip("0123456789.")  # "W0.1" of layer 2 is "W2.0.1"
-                path = ".".join(filter(None, (str(index), name.removeprefix(kind))))
-                arrays[kind + path] = array
-        return arrays
+
+def place_names(arrays: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Join the arrays of layers in a row under names that say where each is: the "W0.1" of layer 2 is "W2.0.1"."""
+    joined = {}
+    for index, layer_arrays in enumerate(arrays):
+        for name, array in layer_arrays.items():
+            kind = name.rstrip("0123456789.")
+            path = ".".join(filter(None, (str(index), name.removeprefix(kind))))
+            joined[kind + path] = array
+    return joined
 
 
 def _checked_forward(forward: Callable) -> Callable:

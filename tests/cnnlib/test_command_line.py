@@ -52,7 +52,7 @@ def test_train_info_predict(folder):
     described = run("info", "models/dense.npz")
     assert "61,671" in described and "epochs: 2" in described and "Distortion(" in described
     read = run("predict", "--data", "digits", "--model", "models/dense.npz")
-    assert "of 300 test images are read rightly" in read
+    assert "of 300 test images are classified correctly" in read
     with Image.open(folder / "models" / "predictions.png") as figure:
         assert figure.width > 500
 
@@ -85,7 +85,9 @@ def test_stopped_and_resumed(folder, monkeypatch):
 
 
 def test_a_rate_that_is_too_high_is_explained():
-    assert "try a learning rate below" in run(*TRAIN, "--rate", 1e30, code=1)
+    output = run(*TRAIN, "--rate", 1e30, code=1)
+    assert "the learning rate is too high" in output.lower() and "--learning-rate 1e+29 --restart" in output
+    run(*TRAIN, "--learning-rate", 0.05, "--restart")  # the advice can be followed
 
 
 def draw_seven(path, dark_on_light=True, size=300, pen=24):

@@ -109,7 +109,7 @@ def test_bad_input_is_refused_and_changes_nothing(network, drawings):
 
 @pytest.fixture(scope="module")
 def measured():
-    return json.loads((resources.files("cnnlib") / "resources" / "drawing.json").read_text("utf-8"))
+    return json.loads((resources.files("cnnbook") / "results" / "drawing.json").read_text("utf-8"))
 
 
 def test_what_was_measured_belongs_to_this_network(network, measured):

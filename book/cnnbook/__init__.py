@@ -1,0 +1,1 @@
+"""The book's own Python, one module a chapter, named as its notebook: its figures, then the checks of its exercises."""

@@ -1,0 +1,157 @@
+"""Chapter 4, Activations: ReLU, Sigmoid, Softmax: its figures, then the checks of its exercises."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import cnnlib
+from cnnbook.checking import passed, require, require_array, require_gradients, require_number
+from cnnlib.layers import Layer
+
+
+def draw_activations() -> None:
+    """Draw ReLU, the sigmoid, and one of three softmax outputs against its own score, each with its slope."""
+    x = np.linspace(-6, 6, 241)
+    sigmoid = cnnlib.Sigmoid().forward(x[:, None])[:, 0]
+    share = cnnlib.Softmax().forward(np.stack([x, 0 * x, 0 * x], axis=1))[:, 0]
+    panels = [
+        ("ReLU", "$x$", np.maximum(x, 0), np.where(x == 0, np.nan, x > 0)),
+        ("Sigmoid", "$x$", sigmoid, sigmoid * (1 - sigmoid)),
+        ("Softmax: $y_1$, if $x_2 = x_3 = 0$", "$x_1$", share, share * (1 - share)),
+    ]
+    figure, axes = plt.subplots(1, 3, figsize=(9, 2.9))
+    for axis, (title, name, value, slope) in zip(axes, panels, strict=True):
+        axis.plot(x, value, label="value")
+        axis.plot(x, slope, "--", label="slope")
+        axis.set(title=title, xlabel=name, xticks=[-5, 0, 5])
+    axes[0].set_ylim(-0.1, 2)
+    axes[0].legend()
+
+
+def draw_slope(x: np.ndarray, slope: np.ndarray) -> None:
+    """Draw the slope of the sigmoid on a logarithmic scale, and shade where it is below 0.01."""
+    figure, axis = plt.subplots(figsize=(5.4, 2.9))
+    axis.plot(x, slope)
+    axis.fill_between(x, 1e-5, 1, where=slope < 0.01, color="0.9", label="slope below 0.01")
+    axis.set(yscale="log", ylim=(2e-5, 1), xlabel="$x$", title="Slope of the sigmoid")
+    axis.legend(loc="lower center")
+
+
+def draw_gradient_sizes(sizes: dict[str, list[float]]) -> None:
+    """Draw the size of the gradient of each layer's weights, from the first layer to the last, for two networks."""
+    figure, axis = plt.subplots()
+    for (name, size), marker, style in zip(sizes.items(), "os", ("-", "--"), strict=True):
+        axis.plot(range(1, len(size) + 1), size, marker=marker, linestyle=style, label=name)
+    smallest = min(map(min, sizes.values()))
+    axis.set(yscale="log", ylabel="typical size of dW", title="What is left of the gradient")
+    axis.set(xlabel="layer (the last gives the scores)")
+    axis.set(ylim=(min(1e-9, smallest / 3), 1), xticks=range(1, len(size) + 1))
+    axis.legend(loc="lower right")
+
+
+def draw_probabilities(panels: dict[str, np.ndarray]) -> None:
+    """Draw the probabilities of the classes as bars, a panel for each title."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.67 * len(panels), 2.5), sharey=True, squeeze=False)
+    for axis, (title, p) in zip(axes[0], panels.items(), strict=True):
+        bars = axis.bar(range(1, len(p) + 1), p)
+        axis.bar_label(bars, fmt="%.2f")
+        axis.set(title=title, xlabel="class", xticks=range(1, len(p) + 1), ylim=(0, 1.15))
+
+
+# The checks of the exercises
+
+
+def check_by_hand(y: np.ndarray, row: np.ndarray) -> None:
+    """The softmax of (0, ln 2, ln 5), and the first row of its Jacobian."""
+    y, row = np.asarray(y, dtype=float), np.asarray(row, dtype=float)
+    p = np.array([1, 2, 5]) / 8
+    require(not np.allclose(y, [1, 2, 5]), "these are the exponentials; divide them by their sum.")
+    require(not np.allclose(y, np.log([1, 2, 5]) / np.log(10)), "the scores themselves are divided; exp comes first.")
+    require_array(y, p, "exp of the scores, divided by the sum of all three.", 1e-3)
+    require(not np.allclose(row, p * (1 - p), atol=1e-3), "this is the diagonal, not the first row.")
+    slopes = p[0] * (np.array([1, 0, 0]) - p)
+    require(not np.allclose(row, np.abs(slopes), atol=1e-3), "the slope for another score is negative.")
+    require_array(row, slopes, "y_1 (1 - y_1) for j = 1, -y_1 y_j for the others.", 1e-3)
+    passed("And the row sums to zero.")
+
+
+def check_leaky_relu(layer_class: type[Layer]) -> None:
+    """y = x for positive inputs, slope * x for the others."""
+    x = np.array([[-2.0, -0.5, 0.25], [3.0, -1.0, 0.0]])
+    layer = layer_class(slope=0.1)
+    y = layer.forward(x)
+    require(not np.array_equal(y, np.maximum(x, 0)), "this is a plain ReLU: negative inputs must give slope * x.")
+    require_array(y, np.where(x > 0, x, 0.1 * x), "y = x where x > 0, slope * x elsewhere.")
+    require_gradients(layer, np.random.default_rng(1).standard_normal((4, 5)))
+    require_array(layer_class().forward(x), np.where(x > 0, x, 0.01 * x), "Without an argument, the slope is 0.01.")
+    passed("Its gradient is never zero, so it cannot die.")
+
+
+def check_tanh(layer_class: type[Layer], largest_slope: float) -> None:
+    """The hyperbolic tangent, from a sigmoid."""
+    x = np.random.default_rng(2).standard_normal((4, 5))
+    layer = layer_class()
+    y = layer.forward(x)
+    require(np.min(y) < 0, "tanh lies between -1 and 1, and these outputs are all positive: shift and stretch them.")
+    require(not np.allclose(y, np.tanh(x / 2)), "this is tanh(x / 2): the input of the sigmoid must be doubled too.")
+    require_array(y, np.tanh(x), "tanh(x) = 2 sigmoid(2 x) - 1")
+    require_gradients(layer, x)
+    require(largest_slope != 0.25, "1/4 is the largest slope of the sigmoid; two factors of 2 come in.")
+    require_number(largest_slope, 1, "It is the slope at zero.")
+    passed("The largest slope is 1.")
+
+
+def check_hat(W1: np.ndarray, b1: np.ndarray, W2: np.ndarray) -> None:
+    """Three ReLUs that draw a hat from 0 up to 1 at x = 1 and down to 0 at x = 2."""
+    W1, b1, W2 = (np.asarray(array, dtype=float) for array in (W1, b1, W2))
+    for name, array, shape in (("W1", W1, (1, 3)), ("b1", b1, (3,)), ("W2", W2, (3, 1))):
+        require(array.shape == shape, f"{name} has the shape {array.shape}, expected {shape}.")
+    for x, expected, where in (
+        (-1.0, 0, "left of the hat"),
+        (0.5, 0.5, "on the way up"),
+        (1.0, 1, "at the top"),
+        (1.5, 0.5, "on the way down: the slope changes by -2 at the top"),
+        (2.0, 0, "at the right end"),
+        (4.0, 0, "right of the hat: one more corner has to stop the fall"),
+    ):
+        y = float((np.maximum(x * W1 + b1, 0) @ W2).item())
+        require(abs(y - expected) < 1e-6, f"at x = {x:g} the network gives {y:g}, expected {expected:g} ({where}).")
+    passed("A hat.")
+
+
+def check_log_softmax(layer_class: type[Layer]) -> None:
+    """The logarithm of the softmax, without overflow."""
+    x = np.random.default_rng(3).standard_normal((4, 5))
+    layer = layer_class()
+    y = layer.forward(x)
+    expected = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    require(not np.allclose(y, x - np.log(np.exp(x).sum())), "the sum runs over the whole batch, not along each row.")
+    require(not np.allclose(np.sum(y, axis=1), 1), "these are the probabilities; their logarithm is asked for.")
+    require_array(y, expected, "y_i = x_i - log(sum of exp(x_k))")
+    require_gradients(layer, x)
+    with np.errstate(all="ignore"):
+        far = layer.forward(np.array([[1000.0, 0.0], [-1000.0, -1000.0]]))
+    hint = (
+        "Subtract the largest score of each row first, and take no logarithm of a probability: it may be rounded to 0."
+    )
+    require(np.isfinite(far).all(), f"for the scores (1000, 0) and (-1000, -1000) it gives {far.tolist()}. {hint}")
+    require_array(far, np.array([[0, -1000], [-np.log(2), -np.log(2)]]), "Subtract the largest score of each row.")
+    passed("Finite for any finite scores.")
+
+
+def check_gelu(layer_class: type[Layer]) -> None:
+    """x times the normal distribution function of x."""
+    x = np.random.default_rng(4).standard_normal((4, 5))
+    layer = layer_class()
+    y = layer.forward(x)
+    normal = np.array([[(1 + math.erf(value / math.sqrt(2))) / 2 for value in row] for row in x])
+    approximation = x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    require(not np.allclose(y, normal), "this is the distribution function alone; multiply it by x.")
+    require(
+        np.allclose(y, x * normal) or not np.allclose(y, approximation),
+        "this is the approximation by tanh, good to about three digits; the exact one uses erf.",
+    )
+    require_array(y, x * normal, "y = x (1 + erf(x / sqrt(2))) / 2")
+    require_gradients(layer, x)
+    passed("Forward and backward.")

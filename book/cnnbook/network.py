@@ -1,0 +1,262 @@
+"""Chapter 11, The Network class: its figures, then the checks of its exercises."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import cnnlib
+from cnnbook.checking import WrongAnswer, passed, require, require_array, require_gradients, require_number
+
+
+def draw_chain(names: Sequence[str]) -> None:
+    """Draw layers and, last, the loss as boxes in a row, with arrows for the values above, for the gradients below."""
+    figure, axis = plt.subplots(figsize=(8, 2.1))
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "white"}
+    for place, name in enumerate(names):
+        axis.text(2 * place, 0, name, ha="center", va="center", fontsize=12, bbox=box)
+    last = 2 * len(names) - 3
+    for middle in range(-1, last + 1, 2):
+        for height, color, way in ((0.3, "C0", 0.4), (-0.3, "C1", -0.4)):
+            arrow = {"arrowstyle": "->", "color": color, "linewidth": 2}
+            axis.annotate("", (middle + way, height), (middle - way, height), arrowprops=arrow)
+    for middle, value, gradient in ((-1, "$x$", "$dx$"), (last, "$y$", "$dy$")):
+        axis.text(middle, 0.5, value, ha="center", color="C0", fontsize=13)
+        axis.text(middle, -0.7, gradient, ha="center", color="C1", fontsize=13)
+    axis.text((last - 1) / 2, 0.95, "forward: values", ha="center", color="C0")
+    axis.text((last - 1) / 2, -1.1, "backward: gradients", ha="center", color="C1")
+    axis.set(xlim=(-1.7, last + 1.8), ylim=(-1.2, 1.2))
+    axis.set_axis_off()
+
+
+def draw_loss(losses: Sequence[float], classes: int) -> None:
+    """Draw the loss of each epoch, and the loss of a network that knows nothing about so many classes."""
+    figure, axis = plt.subplots(figsize=(5.6, 3))
+    nothing = np.log(classes)
+    axis.plot(np.arange(1, len(losses) + 1), losses)
+    axis.axhline(nothing, color="black", linestyle="--", linewidth=1)
+    axis.text(len(losses), nothing, f"log {classes}: knowing nothing", ha="right", va="bottom")
+    axis.set(xlabel="epoch", title="Loss", ylim=(0, 1.1 * max(nothing, *losses)))
+
+
+# The checks of the exercises
+
+
+def check_count(number: int) -> None:
+    """The parameters of a small convolutional network."""
+    require(number != 100 + 288 + 2000, "the biases are missing: one a filter, and one an output of Dense.")
+    require(number != 104 + 80 + 2010, "a filter of the second convolution sees all 4 channels: 4 * 3 * 3 weights.")
+    require(number != 104 + 296 + 8 * 36 * 10 + 10, "(12 - 3) / 2 is rounded down: 5 rows and columns remain, not 6.")
+    require(number != 104 + 296 + 8 * 100 * 10 + 10, "the second convolution has stride 2.")
+    require_number(number, 2410, "Count each layer: weights of one filter or output, plus its bias, times how many.")
+    passed("104 + 296 + 2,010 = 2,410 parameters")
+
+
+def check_judge(function: Callable) -> None:
+    """Mean cross-entropy and accuracy from probabilities and class numbers."""
+    rng = np.random.default_rng(2)
+    p = rng.dirichlet(np.full(4, 0.7), 9) * 0.9 + 0.025
+    labels = np.where(rng.random(9) < 0.6, p.argmax(axis=1), rng.integers(0, 4, 9))
+    chosen = p[np.arange(9), labels]
+    result = function(p.copy(), labels.copy())
+    require(isinstance(result, tuple) and len(result) == 2, "expected two numbers: return loss, accuracy.")
+    loss, share = result
+    require(isinstance(loss, (float, np.floating)), f"the loss must be one number, got {type(loss).__name__}.")
+    mean = -np.log(chosen).mean()
+    require(not np.isclose(loss, -mean), "the loss is negative: log p is below zero, hence the minus sign.")
+    require(not np.isclose(loss, 9 * mean), "this is the sum over the examples; the loss is their mean.")
+    require(not np.isclose(loss, mean / 4), "divide by the number of examples, not by the number of entries of p.")
+    require(not np.isclose(loss, mean / np.log(10)), "use the natural logarithm, np.log.")
+    require(not np.isclose(loss, -np.log(chosen.mean())), "take the logarithm of each probability, then the mean.")
+    require_number(loss, mean, "Take -log of the probability of the right class, then the mean over the examples.")
+    right_share = np.mean(p.argmax(axis=1) == labels)
+    require(
+        not np.isclose(share, np.mean(chosen > 0.5)) or np.isclose(share, right_share),
+        "with more than two classes, the largest probability may be below 1/2 and still be right.",
+    )
+    require_number(share, float(right_share), "Count the rows whose largest entry is at the label.")
+    passed(f"loss {loss:.3f}, accuracy {share:.0%} on the check's own examples")
+
+
+def check_fits(sizes: Sequence[int]) -> None:
+    """The kernel sizes for which convolution, pooling, convolution and pooling leave 12 maps of 5x5."""
+    require(isinstance(sizes, (list, tuple, set, np.ndarray)), f"expected a list of sizes, got {type(sizes).__name__}.")
+    given, expected = {int(size) for size in sizes}, {2, 3, 4, 5}
+    for K in sorted(given - expected):
+        require(1 <= K <= 28, f"a kernel of size {K} does not lie on an image of 28x28.")
+        side = ((28 - K + 1) // 2 - 2) // 2
+        require(side > 0, f"with K = {K}, too little is left for the second convolution.")
+        raise WrongAnswer(f"K = {K} leaves 12 maps of {side}x{side}, that is {12 * side**2} features and not 300.")
+    require(given != {5}, "5 fits, but not alone: pooling rounds down, so several sides lead to the same half.")
+    require(given != {3, 5}, "nothing here asks for an odd kernel.")
+    require(given == expected, f"there are more than these {len(given)}: from 5 back, take every side that fits.")
+    passed("2, 3, 4 and 5: the floor of pooling forgives a pixel, twice.")
+
+
+def check_shortcut(Shortcut: type) -> None:
+    """A layer that adds its input to what an inner network makes of it."""
+    require(
+        isinstance(Shortcut, type) and issubclass(Shortcut, cnnlib.Layer), "hand over a class made from cnnlib.Layer."
+    )
+    rng = np.random.default_rng(5)
+    layers = [cnnlib.Dense(4, 3, rng=rng), cnnlib.ReLU(), cnnlib.Dense(3, 4, rng=rng), cnnlib.Sigmoid()]
+    inner = cnnlib.Network(layers, (4,)).astype(np.float64)
+    x, dy = rng.standard_normal((2, 6, 4))
+    before, dbefore, f = x.copy(), dy.copy(), inner.forward(x).copy()
+    layer = Shortcut(inner)
+    y = layer.forward(x)
+    require(np.array_equal(x, before), "forward changed its argument: the caller still needs x.")
+    require(np.shape(y) != f.shape or not np.allclose(y, f), "this is f(x) alone; the input is to be added.")
+    require_array(y, x + f, "y = x + inner.forward(x).")
+    require(
+        np.array_equal(inner.layers[-1].y, f),
+        "forward changed the output of `inner`, which its last layer still needs.",
+    )
+    inner.forward(x)
+    df = inner.backward(dy).copy()
+    layer.forward(x)
+    inner.layers[0].dW[:] = 0
+    dx = layer.backward(dy)
+    require(np.array_equal(dy, dbefore), "backward changed its argument: the caller still needs dy.")
+    require(np.shape(dx) != df.shape or not np.allclose(dx, df), "the path past the inner layers is missing: add dy.")
+    require(
+        bool(inner.layers[0].dW.any()), "backward must go through `inner`, too: its layers have no gradients otherwise."
+    )
+    require_array(dx, dy + df, "Two paths lead to x: dx = dy + inner.backward(dy).")
+    parameters, gradients = layer.parameters(), layer.gradients()
+    require(bool(parameters), "the layer names no trainable arrays: hand out those of `inner`.")
+    own = {id(array) for array in inner.parameters().values()}
+    require(len(parameters) == len(own), f"expected {len(own)} arrays, those of `inner`, got {len(parameters)}.")
+    require(
+        {id(array) for array in parameters.values()} == own,
+        "`parameters` hands out copies: an optimizer would change those, and not the layers.",
+    )
+    require(set(gradients) == set(parameters), "`gradients` must have the names of `parameters`.")
+    require(
+        layer.astype(np.float32) is layer and inner.dtype == np.float32,
+        "`astype` must convert the arrays of `inner`, and return the layer.",
+    )
+    layer.astype(np.float64)
+    require_gradients(layer, x)
+    network = cnnlib.Network([layer, cnnlib.Dense(4, 2, rng=rng, dtype=np.float64)], (4,))
+    W, before = inner.layers[0].W, inner.layers[0].W.copy()
+    network.train_step(x, np.zeros((6, 2)), cnnlib.SGD(0.1), cnnlib.MeanSquaredError())
+    require(not np.array_equal(W, before), "a training step leaves the arrays of `inner` as they were.")
+    passed("Two paths there, two paths back, and a network in a network.")
+
+
+def check_snapshot(take: Callable, go_back: Callable) -> None:
+    """The whole state of a run, taken and brought back twice."""
+    for optimizer in (cnnlib.Adam(0.01), cnnlib.SGD(0.1)):
+        run = _Run(optimizer)
+        run.steps(4)
+        then = run.state()
+        state = take(run.network, run.optimizer, run.rng)
+        require(_difference(then, run.state()) is None, "taking the snapshot changed the run itself.")
+        run.steps(5)
+        now, end = run.state(), run.parameters()
+        for again in ("", " the second time"):
+            go_back(run.network, run.optimizer, run.rng, state)
+            wrong = _difference(then, run.state())
+            if wrong is not None and again:
+                raise WrongAnswer(
+                    f"the first time it works, but not again: {wrong} changed within the snapshot. Copy back."
+                )
+            if wrong is not None:
+                now_same = np.array_equal(run.state()[wrong], now[wrong])
+                found = "as after the last step" if now_same else "not as in the snapshot"
+                hint = (
+                    "Training changes it in place: keep a copy." if wrong in CHANGED else "Keep it, and bring it back."
+                )
+                raise WrongAnswer(f"{wrong}: {found}. {hint}")
+            run.steps(5)
+            require(
+                all(np.array_equal(end[name], array) for name, array in run.parameters().items()),
+                f"everything seems to be back, but the next steps differ{again}.",
+            )
+    passed("With Adam and with momentum, twice: every bit as before.")
+
+
+CHANGED = ("the parameters", "the optimizer's memory")
+
+
+class _Run:
+    """A training run that can be looked at."""
+
+    def __init__(self, optimizer: cnnlib.SGD | cnnlib.Adam):
+        rng = np.random.default_rng(7)
+        layers = [cnnlib.Dense(3, 5, rng=rng), cnnlib.ReLU(), cnnlib.Dense(5, 2, rng=rng)]
+        self.network, self.optimizer, self.rng = cnnlib.Network(layers, (3,)), optimizer, rng
+        self.x, self.t = rng.standard_normal((20, 3)), cnnlib.one_hot(rng.integers(0, 2, 20), 2)
+
+    def steps(self, count: int) -> None:
+        """Take some steps, each on a batch that the generator draws."""
+        for _ in range(count):
+            batch = self.rng.integers(0, 20, 4)
+            self.network.train_step(self.x[batch], self.t[batch], self.optimizer, cnnlib.SoftmaxCrossEntropy())
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {name: array.copy() for name, array in self.network.parameters().items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next step depends on, as one array each."""
+        memory = [array.ravel() for arrays in self.optimizer.state.values() for array in arrays]
+        numbers = self.rng.bit_generator.state
+        return {
+            "the parameters": np.concatenate([array.ravel() for array in self.parameters().values()]),
+            "the optimizer's memory": np.concatenate([np.zeros(0), *memory]),
+            "the optimizer's count of steps": np.array(self.optimizer.steps),
+            "the random numbers still to come": np.array([json.dumps(numbers, sort_keys=True)]),
+        }
+
+
+def _difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str | None:
+    """The first part in which two states differ."""
+    return next((name for name, array in one.items() if not np.array_equal(array, other[name])), None)
+
+
+def check_dropout(Dropout: type) -> None:
+    """A layer that drops numbers at random in training."""
+    require(
+        isinstance(Dropout, type) and issubclass(Dropout, cnnlib.Layer), "hand over a class made from cnnlib.Layer."
+    )
+    rng = np.random.default_rng(8)
+    x = rng.uniform(1, 2, (400, 5, 6)).astype(np.float32)
+    before, dy = x.copy(), rng.uniform(1, 2, x.shape).astype(np.float32)
+    layer = Dropout(0.2, rng=np.random.default_rng(9))
+    require(
+        getattr(layer, "active", None) is True, "a new layer must have the attribute `active`, with the value True."
+    )
+    y = layer.forward(x)
+    require(np.array_equal(x, before), "forward changed its argument: the caller still needs x.")
+    require(y.shape == x.shape, f"the output has the shape {y.shape}, expected {x.shape}.")
+    dropped = y == 0
+    require(bool((dropped != dropped[:1]).any()), "every example loses the same entries: draw for each anew.")
+    share = dropped.mean()
+    require(abs(share - 0.8) > 0.05, "80 % are dropped at rate 0.2: rate is the share that goes, not that stays.")
+    require(abs(share - 0.2) < 0.05, f"{share:.0%} of the numbers are zero at rate 0.2, expected about 20 %.")
+    kept = y[~dropped] / x[~dropped]
+    require(not np.allclose(kept, 1), "what is left is not made larger: divide by 1 - rate, or the sum shrinks.")
+    require(
+        np.allclose(kept, 1.25), f"what is left is multiplied by {kept.mean():.3g}, expected 1 / (1 - rate) = 1.25."
+    )
+    dx = layer.backward(dy)
+    require(dx.shape == x.shape, f"dx has the shape {dx.shape}, expected {x.shape}.")
+    require(np.array_equal(dx == 0, dropped), "backward drops other entries than forward did: keep the factors.")
+    require(not np.allclose(dx[~dropped], dy[~dropped]), "backward forgets the factor 1 / (1 - rate).")
+    require_array(dx, dy * np.where(dropped, 0, 1.25).astype(np.float32), "dx = dy * factor.", 1e-5)
+    require(
+        not np.array_equal(layer.forward(x) == 0, dropped), "two passes drop the same entries: draw anew each time."
+    )
+    for way, result in (("forward", y), ("backward", dx)):
+        require(
+            result.dtype == np.float32, f"{way} turns float32 into {result.dtype}: training would run in the latter."
+        )
+    layer.active = False
+    y = layer.forward(x)
+    require(not (y == 0).any(), "entries are dropped although `active` is False.")
+    require(np.allclose(y, x), "when not active, the layer must return its input; the scaling belongs to training.")
+    require(np.allclose(layer.backward(dy), dy), "when not active, backward must return dy as it is.")
+    require(layer.config == {"rate": 0.2}, f"config is {layer.config}, expected {{'rate': 0.2}}.")
+    passed("It drops, scales, remembers, and rests when it should.")

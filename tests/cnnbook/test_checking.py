@@ -1,0 +1,70 @@
+"""What the checks share: an answer passes with one line, or `WrongAnswer` says what is wrong."""
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnbook.checking import WrongAnswer, passed, require, require_array, require_gradients, require_number
+
+EXPECTED = np.array([[1.0, 2.0]])
+
+
+def test_passed_prints_one_line(capsys):
+    passed()
+    passed("And more.")
+    assert capsys.readouterr().out == "Right.\nRight. And more.\n"
+
+
+def test_right_answers_say_nothing(capsys):
+    require(True, "no")
+    require_number(np.float32(1 / 3), 1 / 3, "A third.")
+    require_array(EXPECTED + 1e-9, EXPECTED, "Count.")
+    require_gradients(cnnlib.Dense(3, 2, rng=np.random.default_rng(0)), np.ones((2, 3)))
+    assert capsys.readouterr().out == ""
+
+
+def test_in_a_notebook_it_shows_as_its_message_alone():
+    assert WrongAnswer("the sign.")._render_traceback_() == ["Not yet: the sign."]
+
+
+class Unscaled(cnnlib.Dense):
+    def backward(self, dy):
+        return 2 * super().backward(dy)
+
+
+class Unnamed(cnnlib.Dense):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        del self.db
+        return dx
+
+
+class InPlace(cnnlib.ReLU):
+    def forward(self, x):
+        return super().forward(np.maximum(x, 0, out=x))
+
+
+class Forgetful(cnnlib.ReLU):
+    def __init__(self, slope=0.1):
+        self.other = slope
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (lambda: require(False, "no."), r"^no\.$"),
+        (lambda: require_number("1", 1, "One."), "expected a number, got str"),
+        (lambda: require_number(1.1, 1, "One."), r"^1\.1 is not it\. One\.$"),
+        (lambda: require_number(np.nan, 1, "One."), "nan is not it"),
+        (lambda: require_array([1, 2], EXPECTED, "Count."), "expected an ndarray, got list"),
+        (lambda: require_array(EXPECTED.T, EXPECTED, "Count."), r"the shape is \(2, 1\), expected \(1, 2\)\. Count\."),
+        (lambda: require_array(2 * EXPECTED, EXPECTED, "Count."), r"the entry at \(0, 0\) is 2, expected 1\. Count\."),
+        (lambda: require_gradients(Unscaled(3, 2), np.ones((2, 3))), "central differences say"),
+        (lambda: require_gradients(Unnamed(3, 2), np.ones((2, 3))), "the gradient of b in self.db"),
+        (lambda: require_gradients(InPlace(), -np.ones((2, 3))), "changed x"),
+        (lambda: require_gradients(Forgetful(), np.ones((2, 3))), "under its own name"),
+    ],
+)
+def test_wrong_answers_are_named(judge, message):
+    with pytest.raises(WrongAnswer, match=message):
+        judge()

@@ -1,0 +1,437 @@
+"""The built book: every page is there, complete, needs no other host, and can be read by everyone.
+
+`make test` builds the book before it comes here. The second half looks at the pages in Chromium.
+"""
+
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from functools import cache, partial
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup, Tag
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "book" / "_ext"))
+import execution  # noqa: E402
+
+BOOK = ROOT / "_build" / "html"
+PAGES = sorted(parse_toc_yaml(ROOT / "_toc.yml"))
+NOTEBOOKS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
+EVERY_PAGE = [*PAGES, "search", "genindex"]
+ARTICLE = "article.bd-article, .bd-search-container"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def book() -> None:
+    if not (BOOK / "index.html").exists():
+        missing("the book is not built: run `make book`")
+
+
+def missing(what: str) -> None:
+    """Skip, but not where skipping would hide that nothing was checked."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def parse_anew(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+parse = cache(parse_anew)
+
+
+def article(page: str) -> Tag:
+    """What the page itself says, without the bars around it."""
+    return parse(BOOK / f"{page}.html").select_one(ARTICLE)
+
+
+# The files
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    on_disk = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert on_disk == {page for page in PAGES if page.startswith("notebooks/")}
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_page_is_built(page: str):
+    assert article(page).get_text().strip()
+    assert parse(BOOK / f"{page}.html").html["lang"] == "en"
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_outputs_are_there(page: str):
+    """Every code cell whose stored form has an output shows one in the page."""
+    notebook = nbformat.read(ROOT / f"{page}.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not tags(cell) & {"remove-cell"}]
+    shown = article(page).select("div.cell")
+    assert len(shown) == len(cells)
+    for cell, div in zip(cells, shown, strict=True):
+        if cell.outputs and not tags(cell) & {"remove-output"}:
+            output = div.select_one(".cell_output")
+            assert output is not None, f"no output below\n{cell.source}"
+            assert output.get_text().strip() or output.select("img, svg, canvas, iframe"), f"empty:\n{cell.source}"
+
+
+def tags(cell: nbformat.NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_stored_form_is_canonical(page: str):
+    """Notebooks are stored by `make notebooks`, so that git shows changes of content only."""
+    notebook = nbformat.read(ROOT / f"{page}.ipynb", as_version=4)
+    assert notebook == execution.canonical(notebook)
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_no_traceback_and_no_dead_widget(page: str):
+    allowed = [
+        cell for cell in nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells if "raises-exception" in tags(cell)
+    ]
+    assert len(article(page).select(".cell_output .traceback")) == len(allowed)
+    assert not article(page).select("script[type*='jupyter.widget']")
+    assert "(children=(" not in article(page).get_text()  # what a widget looks like as text
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_nothing_comes_from_another_host(page: str):
+    """Links for the reader to follow may lead away; what the browser fetches by itself may not."""
+    tags_that_fetch = ["script", "link", "img", "iframe", "source", "video", "audio", "object", "embed"]
+    fetched = [
+        tag[attribute]
+        for tag in parse(BOOK / f"{page}.html").find_all(tags_that_fetch)
+        for attribute in ("src", "href", "srcset", "data")
+        if tag.get(attribute)
+    ]
+    assert [url for url in fetched if urlsplit(url).scheme not in ("", "data") or urlsplit(url).netloc] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_images_have_alternative_text(page: str):
+    assert [image["src"] for image in article(page).select("img") if not image.get("alt", "").strip()] == []
+    without = [svg for svg in article(page).select("svg[role=img]") if not (svg.get("aria-label") or svg.find("title"))]
+    assert without == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_ids_are_unique(page: str):
+    ids = [tag["id"] for tag in article(page).select("[id]")]
+    assert sorted(ids) == sorted(set(ids))
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_links_lead_somewhere(page: str):
+    here = BOOK / f"{page}.html"
+    broken = []
+    for link in parse(here).select("a[href]"):
+        url, anchor = urldefrag(link["href"])
+        if urlsplit(url).scheme:
+            continue
+        target = (here.parent / unquote(url)).resolve() if url else here
+        if not target.is_file() or (anchor and target.suffix == ".html" and not has_anchor(target, unquote(anchor))):
+            broken.append(link["href"])
+    assert broken == []
+
+
+def has_anchor(page: Path, anchor: str) -> bool:
+    return parse(page).find(id=anchor) is not None
+
+
+# How it is built
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A book of one page with one exercise, built as this one is."""
+    for folder in ("book", "cnnlib"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("_config.yml", "requirements.txt"):
+        shutil.copy(ROOT / file, tmp_path)
+    (tmp_path / "_toc.yml").write_text("{format: jb-book, root: page}")
+    return tmp_path
+
+
+PAGE = """# A page
+```{exercise} Why?
+:label: why
+Say why.
+```
+```{solution-start} why
+:class: dropdown
+```
+Because of"""
+
+
+def build(root: Path, code: str, **environment: str) -> subprocess.CompletedProcess:
+    """Build a page on which `code` is part of the exercise's solution, as `make book` does."""
+    shutil.rmtree(root / "_build" / "html", ignore_errors=True)
+    new = nbformat.v4
+    cells = [new.new_markdown_cell(PAGE), new.new_code_cell(code), new.new_markdown_cell("```{solution-end}\n```")]
+    nbformat.write(new.new_notebook(cells=cells), root / "page.ipynb")
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "--all", "-W", "-n", "--keep-going"]
+    environment = {**os.environ, "CNNLIB_OFFLINE": "1", **environment}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+
+def shown(root: Path) -> str:
+    return parse_anew(root / "_build" / "html" / "page.html").select_one(ARTICLE).get_text()
+
+
+@pytest.mark.parametrize("folder", ["cnnlib", "book/cnnbook"])
+def test_outputs_follow_the_code(tiny: Path, folder: str):
+    """An output that could have changed is computed again, and no other."""
+    package = Path(folder).name
+    code = f"import time, {package}\nprint(time.time_ns(), getattr({package}, 'ANSWER', 0))"
+    assert build(tiny, code).returncode == 0
+    first = shown(tiny)
+    build(tiny, code)
+    assert shown(tiny) == first
+    with (tiny / folder / "__init__.py").open("a") as file:
+        file.write("ANSWER = 42\n")
+    build(tiny, code)
+    assert " 42" in shown(tiny)
+
+
+def test_solutions_can_be_left_out(tiny: Path):
+    code = "print(6 * 7)"
+    assert build(tiny, code).returncode == 0
+    assert "Because" in shown(tiny)
+    assert "42" in shown(tiny)
+    assert build(tiny, code, SOLUTIONS="0").returncode == 0
+    built = [path for path in (tiny / "_build" / "html").rglob("page*") if path.is_file()]
+    assert [path for path in built if "Because" in path.read_text("utf-8") or "6 * 7" in path.read_text("utf-8")] == []
+    assert "Say why" in shown(tiny)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("print(1 / 0)", "ZeroDivisionError: division by zero"),
+        (
+            "from ipywidgets import interact\ninteract(lambda a: 1 / (a - a), a=(0, 3));",
+            "a function with sliders failed: ZeroDivisionError: division by zero",
+        ),
+        ("import sys\nprint('something is odd', file=sys.stderr)", "stderr was found in the cell outputs of cell 2"),
+    ],
+)
+def test_what_goes_wrong_in_a_notebook_fails_the_build(tiny: Path, code: str, message: str):
+    result = build(tiny, code)
+    assert result.returncode != 0
+    assert message in re.sub(r"\x1b\[[\d;]*m", "", result.stdout + result.stderr)
+
+
+# The pages in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        missing("Chromium is not installed")
+    with sync_playwright() as playwright:
+        arguments = [
+            "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
+        ]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    handler = partial(QuietHandler, directory=BOOK)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def open_page(browser: Browser, url: str) -> Page:
+    """Open a page, wait until it is set, and note in `page.wrong` what went wrong."""
+    page = browser.new_page(viewport=DESKTOP, color_scheme="light")
+    page.wrong = []
+
+    def note_foreign(request: Request) -> None:
+        if urlsplit(request.url).scheme != "data" and urlsplit(request.url)[:2] != urlsplit(url)[:2]:
+            page.wrong.append(f"asked for {request.url}")
+
+    page.on("request", note_foreign)
+    page.on("requestfailed", lambda request: page.wrong.append(f"failed: {request.url}"))
+    page.on("response", lambda answer: answer.ok or page.wrong.append(f"{answer.status}: {answer.url}"))
+    page.on("pageerror", lambda error: page.wrong.append(f"script error: {error}"))
+    page.on("console", lambda message: message.type == "error" and page.wrong.append(f"console: {message.text}"))
+    page.goto(url, wait_until="load")
+    page.wait_for_function("!document.querySelector('.math') || window.MathJax?.startup?.promise")
+    page.evaluate("Promise.all([window.MathJax?.startup?.promise, document.fonts.ready])")
+    return page
+
+
+DESKTOP = {"width": 1400, "height": 900}
+PHONE = {"width": 375, "height": 667}
+
+
+@pytest.fixture(scope="module", params=EVERY_PAGE)
+def page(browser: Browser, request):
+    """Each page of the book, opened once for all tests that only look.
+
+    From the disk, where browsers allow pages less than from a server.
+    """
+    page = open_page(browser, (BOOK / f"{request.param}.html").as_uri())
+    yield page
+    page.close()
+
+
+def check(page: Page) -> None:
+    """Expect no request to another host, no failed request, no script error, and every formula set."""
+    assert page.wrong == []
+    assert page.locator(".math mjx-container").count() == page.locator(".math").count()
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    assert page.evaluate("[...document.fonts].filter(font => font.status === 'error').map(font => font.family)") == []
+
+
+def test_page_works(page: Page):
+    check(page)
+
+
+# The text of a page, less what may hold a dollar sign or a backslash as itself: code, and formulas that are set.
+RAW_TEXT = """article => {
+  const copy = document.querySelector(article).cloneNode(true);
+  copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(element => element.remove());
+  return copy.textContent;
+}"""
+
+
+def test_no_raw_markup_is_left(page: Page):
+    text = page.evaluate(RAW_TEXT, ARTICLE)
+    marks = ("$", "\\(", "\\[", "\\begin", "```", ":::", "{ref}", "{eq}", "{numref}", "{term}", "{cite")
+    assert [mark for mark in marks if mark in text] == []
+
+
+# Everything that sticks out of the window, less what scrolls or is cut off within a box that does not stick out.
+STICKING_OUT = """article => {
+  const inside = element => {
+    for (let box = element.parentElement; box && !box.matches(article); box = box.parentElement)
+      if (getComputedStyle(box).overflowX !== 'visible' && box.getBoundingClientRect().right <= innerWidth + 1)
+        return true;
+    return false;
+  };
+  return [...document.querySelector(article).querySelectorAll('*')]
+    .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !inside(element))
+    .map(element => `${element.tagName}.${element.className}`);
+}"""
+
+
+def test_page_fits_a_phone(page: Page):
+    page.set_viewport_size(PHONE)
+    try:
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert page.evaluate(STICKING_OUT, ARTICLE) == []
+    finally:
+        page.set_viewport_size(DESKTOP)
+
+
+# Each piece of text whose contrast with its background is below what WCAG 2.2, level AA, asks for: 4.5, or 3 if large.
+FAINT_TEXT = """article => {
+  const numbers = colour => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const luminance = colour => {
+    const [r, g, b] = colour.map(v => (v /= 255, v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const over = (top, bottom) => {
+    const alpha = top[3] ?? 1;
+    return [0, 1, 2].map(i => alpha * top[i] + (1 - alpha) * bottom[i]);
+  };
+  const background = element => {
+    if (!element) return [255, 255, 255];
+    const colour = numbers(getComputedStyle(element).backgroundColor);
+    return (colour[3] ?? 1) === 1 ? colour : over(colour, background(element.parentElement));
+  };
+  const faint = new Set();
+  const walker = document.createTreeWalker(document.querySelector(article), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility({visibilityProperty: true})) continue;
+    if (element.closest('mjx-assistive-mml, script, style, svg, a.headerlink')) continue;
+    const style = getComputedStyle(element);
+    const behind = background(element);
+    const [a, b] = [luminance(over(numbers(style.color), behind)), luminance(behind)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    const text = walker.currentNode.textContent.trim();
+    if (ratio < (large ? 3 : 4.5)) faint.add(`${ratio.toFixed(1)} ${element.tagName}.${element.className}: ${text}`);
+  }
+  return [...faint];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_can_be_read(page: Page, scheme: str):
+    """The page follows the system's colours, text stands out from its background, and so do figures."""
+    page.emulate_media(color_scheme=scheme)
+    page.add_style_tag(content="* { transition: none !important }")
+    page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme, timeout=5000)
+    assert page.evaluate(FAINT_TEXT, ARTICLE) == []
+    filters = page.evaluate(
+        "[...document.querySelectorAll('.cell_output img:not(.as-is)')].map(image => getComputedStyle(image).filter)"
+    )
+    assert set(filters) <= ({"none"} if scheme == "light" else {"invert(0.93) hue-rotate(180deg)"})
+
+
+def test_theme_button_changes_the_theme(browser: Browser, server: str):
+    page = open_page(browser, f"{server}/{PAGES[0]}.html")
+    backgrounds = set()
+    for _ in range(3):  # from the system's theme to light, dark and back
+        page.locator(".theme-switch-button:visible").first.click()
+        backgrounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(backgrounds) == 2
+    check(page)
+    page.close()
+
+
+def test_solutions_open_by_keyboard(browser: Browser, server: str):
+    name = next((name for name in NOTEBOOKS if article(name).select_one(".solution")), None)
+    if name is None:
+        pytest.skip("the book is built without solutions")
+    page = open_page(browser, f"{server}/{name}.html")
+    solution = page.locator(".solution.dropdown").first
+    content = solution.locator("> :nth-child(2)")
+    assert not content.is_visible()
+    solution.locator("button").first.focus()
+    page.keyboard.press("Enter")
+    content.wait_for(state="visible")
+    check(page)
+    page.close()
+
+
+def test_search_finds_a_chapter(browser: Browser, server: str):
+    page = open_page(browser, f"{server}/search.html?q=network")
+    page.wait_for_selector("#search-results li a")
+    check(page)
+    page.close()
+
+
+def test_front_page_leads_into_the_book(browser: Browser, server: str):
+    page = open_page(browser, f"{server}/index.html")
+    page.wait_for_selector("article h1")
+    page.close()
