@@ -8,22 +8,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from cnnlib.gradient_check import GradientError, gradient_check
-from cnnlib.layers import (
-    Convolutional,
-    Dense,
-    Flatten,
-    Layer,
-    MaxPooling,
-    ReLU,
-    Residual,
-    Sequential,
-    Sigmoid,
-    Skip,
-    Softmax,
-    batch_last,
-    col2im,
-    im2col,
-)
+from cnnlib.layers import *  # noqa: F403
+from cnnlib.layers import LAYERS
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
 from cnnlib.network import Network
 from cnnlib.optimizers import SGD, Adam
@@ -71,24 +57,11 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "CategoricalCrossEntropy",
-    "Convolutional",
-    "DataError",
-    "DataNotFoundError",
-    "Dense",
-    "DigitPad",
     "EarlyStopping",
-    "Flatten",
     "GradientError",
     "Layer",
-    "MaxPooling",
     "MeanSquaredError",
     "Network",
-    "ReLU",
-    "Residual",
-    "Sequential",
-    "Sigmoid",
-    "Skip",
-    "Softmax",
     "SoftmaxCrossEntropy",
     "accuracy",
     "batch_last",
@@ -97,14 +70,8 @@ __all__ = [
     "cosine",
     "gradient_check",
     "im2col",
-    "lenet5",
-    "load_digits",
-    "load_fashion_mnist",
-    "load_mnist",
-    "load_pretrained",
     "one_cycle",
     "one_hot",
-    "rasterize",
-    "read_digit",
-    "to_mnist_frame",
+    *LAYERS,
+    *_ON_FIRST_USE,
 ]

@@ -1,4 +1,4 @@
-"""The layers. `LAYERS` is the one list of them: what it names can be saved, and is tested, reported and documented."""
+"""The layers. What is imported here is the list of them: it can be saved, and is tested, reported and documented."""
 
 from cnnlib.layers.activations import ReLU, Sigmoid, Softmax
 from cnnlib.layers.convolution import Convolutional, col2im, im2col
@@ -8,19 +8,9 @@ from cnnlib.layers.layer import Layer, Residual, Sequential, Skip, batch_last
 from cnnlib.layers.pooling import MaxPooling
 
 LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer
-    for layer in (
-        Convolutional,
-        Dense,
-        Flatten,
-        MaxPooling,
-        ReLU,
-        Residual,
-        Sequential,
-        Sigmoid,
-        Skip,
-        Softmax,
-    )
+    name: value
+    for name, value in sorted(globals().items())
+    if isinstance(value, type) and issubclass(value, Layer) and value is not Layer
 }
 
-__all__ = [*LAYERS, "LAYERS", "Layer", "batch_last", "col2im", "im2col"]
+__all__ = ["LAYERS", "Layer", "batch_last", "col2im", "im2col", *LAYERS]

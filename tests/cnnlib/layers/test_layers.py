@@ -56,6 +56,10 @@ every_layer = pytest.mark.parametrize(("layer", "inside", "outside"), LAYERS, id
 orders = pytest.mark.parametrize("order", [np.ascontiguousarray, np.asfortranarray, cnnlib.batch_last])
 
 
+def test_every_layer_has_a_case():
+    assert {type(layer) for layer, _, _ in LAYERS} == set(cnnlib.layers.LAYERS.values())
+
+
 @every_layer
 @pytest.mark.parametrize("count", [1, 4])
 def test_shapes_and_arguments(layer, inside, outside, count):
