@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from cnnlib.gradient_check import GradientError, gradient_check
-from cnnlib.layers import *  # noqa: F403
+from cnnlib.layers import *
 from cnnlib.layers import LAYERS
 from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
 from cnnlib.network import Network
