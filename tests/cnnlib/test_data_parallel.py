@@ -154,3 +154,42 @@ def test_a_process_knows_whether_it_is_alone(monkeypatch, name, value):
     assert not started_by_mpiexec()
     monkeypatch.setenv(name, value)
     assert started_by_mpiexec()
+
+
+NOTEBOOK = """
+import sys
+import ipyparallel
+
+def train():
+    import numpy as np
+    from mpi4py import MPI
+    import cnnlib
+    from cnnlib.data_parallel import Communicator
+
+    rng = np.random.default_rng(0)
+    network = cnnlib.lenet5(rng)
+    x, t = rng.integers(0, 256, (40, 28, 28), dtype=np.uint8), rng.integers(0, 10, 40)
+    communicator = Communicator(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+    history = network.train(x, t, epochs=2, batch_size=16, validation=(x, t), communicator=communicator, progress=False)
+    return MPI.COMM_WORLD.size, history["loss"], history["validation_loss"]
+
+with ipyparallel.Cluster(engines="mpi", n=2, log_level=40) as clients:
+    first, second = clients[:].apply_sync(train)
+alone = train()
+assert (first[0], second[0], alone[0]) == (2, 2, 1) and first == second, (first, second)
+for ours, theirs in zip(first[1] + first[2], alone[1] + alone[2], strict=True):
+    assert abs(ours - theirs) <= 1e-4 * theirs, (first, alone)
+"""
+
+
+def test_engines_of_a_notebook_train_as_one_process(tmp_path):
+    """`ipyparallel` starts the engines with MPI, as a notebook does."""
+    pytest.importorskip("ipyparallel")
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(MPIEXEC.parent), os.environ["PATH"]]),
+        "IPYTHONDIR": str(tmp_path),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
