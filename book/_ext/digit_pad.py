@@ -1,15 +1,16 @@
 """An admonition of the class ``digit-pad``: a pad to draw on that works in the built page, without kernel or network.
 
-The page gets book/_static/digit-pad.js, which rasterises and predicts as `cnnlib` does, and the weights of the network
-that comes with the package, written when the book is built. They are a script too, since a page that is opened from the
-disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a PDF) the admonition stands.
+The page gets book/_static/digit-pad.js, which rasterises as `cnnlib` does, the engine, which predicts as `cnnlib` does,
+and the weights of the network that comes with the package, written when the book is built. They are a script too, since
+a page that is opened from the disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a
+PDF) the admonition stands.
 """
 
-import base64
 import json
 from pathlib import Path
 
 from docutils import nodes
+from engine import ENGINE, describe
 from sphinx.application import Sphinx
 
 NETWORK = "digit-pad-network.js"
@@ -39,30 +40,6 @@ def pass_through(translator, node: digit_pad) -> None:
     pass
 
 
-def describe(network) -> list[dict]:
-    """Return the layers of a network as digit-pad.js wants them: class, sizes, and parameters in base64."""
-    layers, shape = [], network.input_shape
-    for layer, output in zip(network.layers, network.shapes, strict=True):
-        entry = {"class": type(layer).__name__}
-        if len(shape) == 3:
-            entry |= dict(zip("CHW", shape, strict=True))
-        if len(output) == 3:
-            entry |= {"F": output[0], "h": output[1], "w": output[2]}
-        if entry["class"] == "Convolutional":
-            (top, bottom), (left, right) = layer.compute_pad_width(*shape[1:])
-            entry |= {"K": layer.kernel_size, "stride": layer.stride, "margins": [top, bottom, left, right]}
-        elif entry["class"] == "MaxPooling":
-            entry |= {"size": layer.size, "stride": layer.stride}
-        elif entry["class"] == "Dense":
-            entry["outputs"] = output[0]
-        entry["parameters"] = {
-            name: base64.b64encode(array.astype("<f4").tobytes()).decode() for name, array in layer.parameters().items()
-        }
-        layers.append(entry)
-        shape = output
-    return layers
-
-
 def script(network) -> str:
     """Return the script that holds a network and the sample drawings."""
     from cnnlib.digits.sample_drawings import sample_drawings  # here, since the book's build makes cnnlib importable
@@ -71,7 +48,7 @@ def script(network) -> str:
     samples = [
         [[stroke.tolist() for stroke in drawings[n]] for n in (labels == digit).nonzero()[0]] for digit in range(10)
     ]
-    content = json.dumps({"layers": describe(network), "samples": samples}, separators=(",", ":"))
+    content = json.dumps({"network": describe(network), "samples": samples}, separators=(",", ":"))
     return f"window.digitPadNetwork = {content};\n"
 
 
@@ -85,6 +62,7 @@ def add_files(app: Sphinx, page: str, template: str, context: dict, doctree: nod
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(script(load_pretrained()), "utf-8")
     app.add_css_file("digit-pad.css")
+    app.add_js_file(ENGINE, loading_method="defer")
     app.add_js_file(NETWORK, loading_method="defer")
     app.add_js_file("digit-pad.js", loading_method="defer")
 

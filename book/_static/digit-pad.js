@@ -1,7 +1,8 @@
-/* The pad of the chapter "Draw a digit", without a kernel: what `cnnlib.rasterize` and `Network.predict` do, in a page.
+/* The pad of the chapter "Draw a digit", without a kernel: what `cnnlib.rasterize` does, in a page. The layers are those
+   of cnnlib.js.
 
-   The network comes from digit-pad-network.js, which the book's build writes: see book/_ext/digit_pad.py. Arrays of an
-   image are flat, row by row; several channels follow one another. */
+   The network comes from digit-pad-network.js, which the book's build writes: see book/_ext/digit_pad.py. An image is
+   flat, row by row. */
 
 "use strict";
 
@@ -76,77 +77,14 @@
     return [x / mass, y / mass];
   }
 
-  // From the image to probabilities: the layers of cnnlib, one function each.
+  // From the image to probabilities: the network, layer by layer.
 
-  const LAYERS = {
-    Convolutional(x, { C, H, W, F, h, w, K, stride, margins, parameters }) {
-      const [top, bottom, left, right] = margins;
-      const [tall, wide] = [H + top + bottom, W + left + right];
-      const padded = new Float64Array(C * tall * wide);
-      for (let c = 0; c < C; c++)
-        for (let r = 0; r < H; r++)
-          padded.set(x.subarray((c * H + r) * W, (c * H + r + 1) * W), (c * tall + r + top) * wide + left);
-      const y = new Float64Array(F * h * w);
-      for (let f = 0; f < F; f++) {
-        y.fill(parameters.b[f], f * h * w, (f + 1) * h * w);
-        for (let c = 0; c < C; c++)
-          for (let i = 0; i < K; i++)
-            for (let j = 0; j < K; j++) {
-              const weight = parameters.W[((f * C + c) * K + i) * K + j];
-              for (let r = 0; r < h; r++) {
-                const from = (c * tall + r * stride + i) * wide + j;
-                const to = (f * h + r) * w;
-                for (let s = 0; s < w; s++) y[to + s] += weight * padded[from + s * stride];
-              }
-            }
-      }
-      return y;
-    },
-    MaxPooling(x, { C, H, W, h, w, size, stride }) {
-      const y = new Float64Array(C * h * w).fill(-Infinity);
-      for (let c = 0; c < C; c++)
-        for (let r = 0; r < h; r++)
-          for (let s = 0; s < w; s++)
-            for (let i = 0; i < size; i++)
-              for (let j = 0; j < size; j++) {
-                const to = (c * h + r) * w + s;
-                y[to] = Math.max(y[to], x[(c * H + r * stride + i) * W + s * stride + j]);
-              }
-      return y;
-    },
-    Dense(x, { outputs, parameters }) {
-      const y = Float64Array.from(parameters.b);
-      x.forEach((value, d) => {
-        if (value) for (let m = 0; m < outputs; m++) y[m] += value * parameters.W[d * outputs + m];
-      });
-      return y;
-    },
-    Flatten: (x) => x,
-    ReLU: (x) => x.map((value) => Math.max(value, 0)),
-    Sigmoid: (x) => x.map((value) => 1 / (1 + Math.exp(-value))),
-    Softmax(x) {
-      const most = x.reduce((a, b) => Math.max(a, b));
-      const powers = x.map((value) => Math.exp(value - most));
-      const sum = powers.reduce((a, b) => a + b);
-      return powers.map((value) => value / sum);
-    },
-  };
+  const network = cnnlib.Network.fromJSON(digitPadNetwork.network);
 
-  const layers = digitPadNetwork.layers.map((layer) => {
-    const parameters = {};
-    for (const [name, text] of Object.entries(layer.parameters)) {
-      const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-      parameters[name] = new Float32Array(bytes.buffer); // little-endian, as every browser's machine is
-    }
-    return { ...layer, parameters };
-  });
-
-  /* Return what every layer makes of an image; the last are the probabilities. */
+  /* Return what every layer makes of an image, an array (1, ...) each; the last holds the probabilities. */
   function forward(image) {
-    const outputs = [];
-    let x = Float64Array.from(image);
-    for (const layer of layers) outputs.push((x = LAYERS[layer.class](x, layer)));
-    return outputs;
+    let x = network.to_input(cnnlib.array(image).reshape(1, FIELD, FIELD));
+    return network.layers.map((layer) => (x = layer.forward(x)));
   }
 
   // The pad
@@ -236,13 +174,14 @@
         figure("steps", FIELD, FIELD, 4, `2. longer side ${BOX} pixels; + is the centre of mass`),
         figure("steps", FIELD, FIELD, 4, `3. centre of mass to (${MIDDLE}, ${MIDDLE})`),
       ];
-      this.maps = layers.flatMap((layer, index) => {
-        if (!["ReLU", "Sigmoid"].includes(layer.class) || !layer.H) return [];
-        const columns = Math.min(layer.C, layer.H > 14 ? 6 : 8);
-        const rows = Math.ceil(layer.C / columns);
-        const caption = `${layer.C} feature maps of ${layer.H} x ${layer.W}, after ${layer.class}`;
-        const size = [columns * (layer.W + 1) - 1, rows * (layer.H + 1) - 1];
-        return [{ index, columns, canvas: figure("maps", ...size, layer.H > 14 ? 2 : 4, caption) }];
+      this.maps = network.shapes.flatMap(([C, H, W], index) => {
+        const name = network.layers[index].constructor.name;
+        if (!["ReLU", "Sigmoid"].includes(name) || !H) return [];
+        const columns = Math.min(C, H > 14 ? 6 : 8);
+        const rows = Math.ceil(C / columns);
+        const caption = `${C} feature maps of ${H} x ${W}, after ${name}`;
+        const size = [columns * (W + 1) - 1, rows * (H + 1) - 1];
+        return [{ index, columns, canvas: figure("maps", ...size, H > 14 ? 2 : 4, caption) }];
       });
     }
 
@@ -385,7 +324,7 @@
       const steps = prepare(this.strokes, this.pen);
       const outputs = forward(steps.image);
       const empty = !this.strokes.length;
-      this.probabilities = empty ? new Float64Array(10) : outputs.at(-1);
+      this.probabilities = empty ? new Float32Array(10) : outputs.at(-1).data;
       const best = empty ? -1 : this.probabilities.indexOf(Math.max(...this.probabilities));
       this.bars.forEach((row, digit) => {
         const p = this.probabilities[digit];
@@ -416,8 +355,8 @@
 
     showMaps(outputs) {
       for (const { index, columns, canvas } of this.maps) {
-        const { H, W } = layers[index];
-        const values = outputs[index];
+        const [, H, W] = network.shapes[index];
+        const values = outputs[index].data;
         const most = values.reduce((x, y) => Math.max(x, y), 1e-9);
         const context = canvas.getContext("2d");
         const pixels = context.createImageData(canvas.width, canvas.height);

@@ -149,7 +149,7 @@ def test_page_and_library_agree(page):
     pens = [1, 2.5, 2.5, 5]
     code = """([all, pens]) => all.map((strokes, n) => {
       const {image} = digitPad.prepare(strokes, pens[n % pens.length]);
-      const numbers = Float32Array.from([...image, ...digitPad.forward(image).at(-1)]);
+      const numbers = Float32Array.from([...image, ...digitPad.forward(image).at(-1).data]);
       return btoa(String.fromCharCode(...new Uint8Array(numbers.buffer)));
     })"""
     answers = page.evaluate(code, [[[stroke.tolist() for stroke in drawing] for drawing in strokes], pens])
