@@ -10,7 +10,7 @@ RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test test-offline fast kill-test model measure-model bench install lab draw notebooks lint lock clean
+.PHONY: help book test test-offline fast kill-test model measure-model bench measure install lab draw notebooks lint lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -49,9 +49,14 @@ measure-model: .venv/cnnlib ## Print how well that network reads MNIST's test im
 	$(BIN)/python scripts/measure_model.py
 
 bench: .venv/cnnlib ## Measure the speed next to PyTorch, which this installs; leave the machine alone meanwhile
-	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "Installing PyTorch into .venv, which takes some minutes."; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[bench]"; }
+	@$(BIN)/python -c "import mpi4py, torch" 2>/dev/null || { \
+	    echo "Installing PyTorch and MPI into .venv, which takes some minutes."; $(BIN)/python -m pip install --quiet \
+	    --disable-pip-version-check --no-build-isolation --editable ".[bench,cluster]"; }
 	$(BIN)/python scripts/bench.py
+
+measure: .venv/cnnlib ## Measure what `import cnnlib` costs, and how long training takes on a busy machine
+	$(BIN)/python scripts/measure_import.py
+	$(BIN)/python scripts/measure_busy.py
 
 install: .venv/cnnlib ## Install everything into .venv
 

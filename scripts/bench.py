@@ -1,33 +1,40 @@
 """How fast is cnnlib, next to PyTorch on the same cores? `make bench` runs this and prints a table.
 
-Every engine lives in a process of its own and does the same work on the same numbers. The engines take turns, a moment
-of work each, again and again: what disturbs the machine for a while disturbs all of them. Nothing is measured before
-all of them have computed the same gradients, and the same parameters after some steps. Without PyTorch, cnnlib is
-measured alone.
+Every engine lives in a process of its own, or in two, and does the same work on the same numbers. The engines take
+turns, a moment of work each, again and again: what disturbs the machine for a while disturbs all of them. Nothing is
+measured before all of them have computed the same gradients, and the same parameters after some steps. Engines whose
+packages are not installed are left out.
 """
 
 import importlib.util
+import itertools
 import json
-import multiprocessing
 import os
 import platform
 import resource
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import click
 import numpy as np
-from cnnlib.parallel import DataParallel, trainer
 from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
 import cnnlib
+from cnnlib.data_parallel import Communicator
+from cnnlib.files import atomic_write
 
 BATCHES = (32, 64, 128)
-RATE, MOMENTUM = 0.05, 0.9
+LEARNING_RATE, MOMENTUM = 0.05, 0.9
 TOLERANCE = 1e-5  # of gradients and parameters, relative to the largest entry of each array
 
 
@@ -76,85 +83,102 @@ def measure_calls(work: Callable[[int], object], count: int) -> Times:
     return Times(float(np.median(times)), min(times))
 
 
-class NumPyEngine:
-    """What cnnlib does when `train` and `predict` are called."""
+def peak_memory() -> int:
+    """Return the peak of this process's resident memory, in bytes."""
+    for line in lines("/proc/self/status"):  # what getrusage says there may be that of the process that started it
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
-    def __init__(self, threads: int | None):
+
+class NumPyEngine:
+    """What cnnlib does when `train` and `predict` are called; of several processes, each has one."""
+
+    def __init__(self, group: Communicator | None, threads: int | None = None):
         threadpool_limits(threads)
+        self.group, self.seconds = group, []
+        if group is not None:
+            mpi = group.communicator
+            group.communicator = SimpleNamespace(Allreduce=partial(self.allreduce, mpi.Allreduce), Abort=mpi.Abort)
+            self.gather = mpi.allgather
         self.plain = cnnlib.lenet5(np.random.default_rng(0))
-        self.optimizer = cnnlib.SGD(RATE, MOMENTUM)
+        self.network = self.plain.fused(needs_dx=False, training=True)
+        self.optimizer = cnnlib.SGD(LEARNING_RATE, MOMENTUM)
         self.loss = cnnlib.CategoricalCrossEntropy()
 
+    def allreduce(self, allreduce: Callable, *arrays: np.ndarray) -> None:
+        """Do what the communicator does, and note how long it takes."""
+        start = time.perf_counter()
+        allreduce(*arrays)
+        self.seconds.append(time.perf_counter() - start)
+
     def load(self, count: int) -> None:
-        """Make the training examples, and what takes the steps in `train`."""
+        """Make the training examples."""
         self.images, labels = examples(count)
         self.targets = cnnlib.one_hot(labels, 10)
-        self.some = self.plain.to_input(self.images[:1])
-        self.trainer = trainer(self.plain, self.loss, max(BATCHES), steps=10_000).__enter__()  # to the process's end
-        self.network = self.trainer
-        if isinstance(self.trainer, DataParallel):
-            self.trainer.wait()
-            self.network = self.trainer.network
+        self.image = self.plain.to_input(self.images[:1])
 
     def step(self, batch: np.ndarray) -> None:
         """Gather a batch; forward, loss, backward, update."""
-        self.trainer.train_step(self.images[batch], self.targets[batch], self.optimizer, self.loss)
+        x, t = self.images[batch], self.targets[batch]
+        self.network.train_step(x, t, self.optimizer, self.loss, communicator=self.group)
 
-    def check(self, batch: np.ndarray, steps: int) -> list[np.ndarray]:
-        """Return the gradients of one step, and the parameters after some steps."""
-        self.step(batch)
-        gradients = [gradient.copy() for gradient in self.network.gradients().values()]
-        for _ in range(steps - 1):
-            self.step(batch)
-        return gradients + [parameter.copy() for parameter in self.network.parameters().values()]
+    def check(self, size: int, steps: int) -> list[list]:
+        """Return the gradients of one step on the first `size` images, and the parameters after some steps."""
+        batch = self.images[:size], self.targets[:size], self.loss
+        if self.group is None:
+            self.network.backpropagate(*batch)
+            gradients = self.network.gradients()
+        else:
+            _, gradients = self.group.backpropagate(self.network, *batch)
+        arrays = [array.tolist() for array in gradients.values()]
+        for _ in range(steps):
+            self.step(np.arange(size))
+        return arrays + [array.tolist() for array in self.network.parameters().values()]
 
     def train(self, batch_size: int, steps: int, seed: int) -> Times:
         """Return the seconds of a training step."""
         batches = shuffled(len(self.images), steps, batch_size, seed)
+        self.seconds.clear()
         return measure_calls(lambda i: self.step(batches[i]), steps)
 
-    def infer(self, count: int) -> Times:
+    def communication(self, waiting: bool) -> Times:
+        """Return the seconds of the last steps' Allreduce: the sum itself, or what it takes the process that waits.
+
+        The process that comes last does not wait, so its time is that of the sum.
+        """
+        seconds = np.array(self.gather(self.seconds[1:]))  # (processes, steps)
+        seconds = seconds.max(axis=0) if waiting else seconds.min(axis=0)
+        return Times(float(np.median(seconds)), float(seconds.min()))
+
+    def predict(self, count: int) -> Times:
         """Return the seconds to predict the first `count` images, in batches of 128."""
         return measure_calls(lambda _: self.plain.predict(self.images[:count]), 3)
 
-    def single(self, repetitions: int) -> Times:
+    def predict_one(self, repetitions: int) -> Times:
         """Return the seconds to predict one image."""
-        return measure_calls(lambda _: self.plain.predict(self.some), repetitions)
+        return measure_calls(lambda _: self.plain.predict(self.image), repetitions)
 
     def peak(self, size: int) -> float:
         """Return the most floating-point operations a second that a large matrix product reaches."""
         a = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
         return 2 * size**3 / measure_calls(lambda _: a @ a, 50).best
 
-    def grow(self, filters: int, images: int) -> Times:
-        """Return the seconds of forward and backward through a convolution, ReLU and pooling like LeNet-5's second."""
-        layers = [cnnlib.Convolutional(6, filters, 5), cnnlib.ReLU(), cnnlib.MaxPooling(2)]
-        network = cnnlib.Network(layers, input_shape=(6, 14, 14)).fused()
-        x = network.to_input(np.random.default_rng(0).standard_normal((images, 6, 14, 14)))
-        return measure_calls(lambda _: network.backward(network.forward(x)), 5)
-
-    def run(self, count: int) -> int:
+    def memory(self, count: int) -> int:
         """Train for an epoch, evaluate, and return the peak of resident memory in bytes, of all processes together."""
-        cnnlib.parallel.DataParallel = MeasuredDataParallel
         images, labels = examples(count + count // 6)
-        train, test = slice(None, count), slice(count, None)
-        self.plain.train(
-            images[train],
-            labels[train],
-            optimizer=self.optimizer,
-            validation=(images[test], labels[test]),
-            progress=False,
-        )
-        return peak_memory() + MeasuredDataParallel.peak
+        validation = images[count:], labels[count:]
+        self.plain.train(images[:count], labels[:count], validation=validation, progress=False, communicator=self.group)
+        return peak_memory() if self.group is None else sum(self.gather(peak_memory()))
 
 
 class TorchEngine:
-    """The same in PyTorch's eager mode."""
+    """The same in PyTorch's eager mode; of several processes, each has one, within `DistributedDataParallel`."""
 
-    def __init__(self, threads: int | None, channels_last: bool = False):
+    def __init__(self, group: Communicator | None, threads: int | None = None, channels_last: bool = False):
         import torch
 
-        self.torch = torch
+        self.torch, self.group = torch, group
         if threads:
             torch.set_num_threads(threads)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
@@ -164,13 +188,17 @@ class TorchEngine:
             nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
         )  # fmt: skip
-        parameters = list(self.model.parameters())
+        self.parameters = list(self.model.parameters())
         with torch.no_grad():
             start = cnnlib.lenet5(np.random.default_rng(0)).parameters().values()
-            for parameter, array in zip(parameters, map(self.turn, start), strict=True):
-                parameter.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+            for parameter, array in zip(self.parameters, start, strict=True):
+                parameter.copy_(torch.from_numpy(np.ascontiguousarray(self.turn(array))))
         self.model = self.model.to(memory_format=self.format)
-        self.optimizer = torch.optim.SGD(parameters, RATE, MOMENTUM)
+        if group is not None:
+            meeting = f"file://{tempfile.gettempdir()}/bench-{group.broadcast(os.getpid())}"
+            torch.distributed.init_process_group("gloo", meeting, rank=group.rank, world_size=group.size)
+            self.model = nn.parallel.DistributedDataParallel(self.model)
+        self.optimizer = torch.optim.SGD(self.parameters, LEARNING_RATE, MOMENTUM)
         self.classifier = nn.Sequential(self.model, nn.Softmax(dim=1))
 
     @staticmethod
@@ -181,13 +209,15 @@ class TorchEngine:
     def load(self, count: int) -> None:
         images, labels = examples(count)
         self.images, self.labels = self.torch.from_numpy(images), self.torch.from_numpy(labels).long()
-        self.some = self.to_input(self.images[:1])
+        self.image = self.to_input(self.images[:1])
 
-    def prepare(self, images):
+    def to_input(self, images):
         """Return uint8 images (N, 28, 28) as a batch (N, 1, 28, 28) of numbers from 0 to 1."""
         return images.unsqueeze(1).float().div_(255).contiguous(memory_format=self.format)
 
     def step(self, batch) -> None:
+        if self.group is not None:
+            batch = batch[self.group.share(len(batch))]
         self.optimizer.zero_grad()
         scores = self.model(self.to_input(self.images[batch]))
         loss = self.torch.nn.functional.cross_entropy(scores, self.labels[batch])
@@ -195,28 +225,28 @@ class TorchEngine:
         self.optimizer.step()
         loss.item()
 
-    def check(self, batch: np.ndarray, steps: int) -> list[np.ndarray]:
-        self.step(self.torch.from_numpy(batch))
-        parameters = list(self.model.parameters())
-        gradients = [self.turn(parameter.grad.numpy().copy()) for parameter in parameters]
+    def check(self, size: int, steps: int) -> list[list]:
+        batch = self.torch.arange(size)
+        self.step(batch)
+        arrays = [self.turn(parameter.grad.numpy()).tolist() for parameter in self.parameters]
         for _ in range(steps - 1):
-            self.step(self.torch.from_numpy(batch))
-        return gradients + [self.turn(parameter.detach().numpy().copy()) for parameter in parameters]
+            self.step(batch)
+        return arrays + [self.turn(parameter.detach().numpy()).tolist() for parameter in self.parameters]
 
     def train(self, batch_size: int, steps: int, seed: int) -> Times:
         batches = self.torch.from_numpy(shuffled(len(self.images), steps, batch_size, seed))
         return measure_calls(lambda i: self.step(batches[i]), steps)
 
-    def infer(self, count: int) -> Times:
+    def predict(self, count: int) -> Times:
         with self.torch.inference_mode():
             batches = self.images[:count].split(128)
             return measure_calls(lambda _: [self.classifier(self.to_input(batch)) for batch in batches], 3)
 
-    def single(self, repetitions: int) -> Times:
+    def predict_one(self, repetitions: int) -> Times:
         with self.torch.inference_mode():
-            return measure_calls(lambda _: self.classifier(self.some), repetitions)
+            return measure_calls(lambda _: self.classifier(self.image), repetitions)
 
-    def run(self, count: int) -> int:
+    def memory(self, count: int) -> int:
         self.load(count + count // 6)
         for batch in self.torch.randperm(count).split(64):
             self.step(batch)
@@ -226,76 +256,92 @@ class TorchEngine:
         return peak_memory()
 
 
-def peak_memory(pid: int | str = "self") -> int:
-    """Return the peak of a process's resident memory, in bytes; where there is no /proc, only this one is known."""
-    for line in lines(f"/proc/{pid}/status"):
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-class MeasuredDataParallel(DataParallel):
-    """One that remembers, at its end, the most memory that its second process had."""
-
-    peak = 0
-
-    def __exit__(self, *error) -> None:
-        MeasuredDataParallel.peak = peak_memory(self.process.pid)
-        super().__exit__(*error)
-
-
-# What is measured: with all cores, and on one.
+# Without a number of threads, both libraries take as many as there are cores. (The method `train` of cnnlib takes one.)
 ENGINES = {
-    "cnnlib": (NumPyEngine, {"threads": None}),
-    "cnnlib, 1 thread": (NumPyEngine, {"threads": 1}),
-    "PyTorch": (TorchEngine, {"threads": None}),
-    "PyTorch, 1 thread": (TorchEngine, {"threads": 1}),
-    "PyTorch, channels_last": (TorchEngine, {"threads": None, "channels_last": True}),
-    "PyTorch, channels_last, 1 thread": (TorchEngine, {"threads": 1, "channels_last": True}),
+    "cnnlib": partial(NumPyEngine),
+    "cnnlib, 1 thread": partial(NumPyEngine, threads=1),
+    "cnnlib, 2 processes": partial(NumPyEngine, threads=1),
+    "PyTorch": partial(TorchEngine),
+    "PyTorch, 1 thread": partial(TorchEngine, threads=1),
+    "PyTorch, channels_last": partial(TorchEngine, channels_last=True),
+    "PyTorch, channels_last, 1 thread": partial(TorchEngine, channels_last=True, threads=1),
+    "PyTorch, 2 processes": partial(TorchEngine, threads=1),
 }
 
 
+def missing(name: str) -> list[str]:
+    """Return the packages that an engine needs and that are not installed."""
+    needed = ["torch"] * ("PyTorch" in name) + ["mpi4py"] * ("processes" in name)
+    absent = [package for package in needed if not importlib.util.find_spec(package)]
+    return absent + ["mpiexec"] * ("processes" in name and mpiexec() is None)
+
+
+def mpiexec() -> str | None:
+    """Return the program that starts several processes: that of this environment, or that of the system."""
+    return shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+
 class Worker:
-    """An engine in a process of its own: what is called here runs there."""
+    """An engine in a process of its own, or in two: what is called here runs there."""
 
     def __init__(self, name: str):
         self.name = name
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, name), daemon=True)
-        self.process.start()
-        theirs.close()
+        command = [sys.executable, __file__, "--serve", name]
+        if "processes" in name:
+            command = [mpiexec(), "-n", "2", *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, method: str, **arguments):
-        self.connection.send((method, arguments))
-        try:
-            answer = self.connection.recv()
-        except EOFError:
-            raise RuntimeError(f"{self.name}: the process ended in {method}, see above") from None
+        print(json.dumps([method, arguments]), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.name}: the process ended in {method}, see above")
         time.sleep(0.02)  # threads that wait for more work keep a core busy for a moment
-        return answer
+        return json.loads(answer)
 
     def close(self) -> None:
-        self.connection.close()
-        self.process.join()
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def serve(connection, name: str) -> None:
-    """Build an engine and do what comes through the pipe, until it is closed."""
-    engine, arguments = ENGINES[name]
-    engine = engine(**arguments)
-    while True:
-        try:
-            method, arguments = connection.recv()
-        except EOFError:
-            return
-        connection.send(getattr(engine, method)(**arguments))
+def serve(name: str) -> None:
+    """Build an engine and do what the lines of stdin say, until it is closed; this is the process of a `Worker`."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    group = None
+    if "processes" in name:
+        from mpi4py import MPI
+
+        group = Communicator(MPI.COMM_WORLD)
+    engine = ENGINES[name](group)
+    for method, arguments in map(json.loads, requests(group and MPI.COMM_WORLD)):
+        answer = getattr(engine, method)(**arguments)
+        if group is None or group.rank == 0:
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+def requests(mpi) -> Iterator[str]:
+    """Yield the lines of stdin; of several processes only the first gets them, and tells the others."""
+    if mpi is None:
+        yield from sys.stdin
+    elif mpi.rank == 0:
+        for line in itertools.chain(sys.stdin, [""]):
+            for rank in range(1, mpi.size):
+                mpi.send(line, rank)
+            if line:
+                yield line
+    else:
+        while True:
+            while not mpi.iprobe(source=0):
+                time.sleep(0.002)  # a process that waits in `recv` keeps a core busy
+            line = mpi.recv(source=0)
+            if not line:
+                return
+            yield line
 
 
 def check_equal(workers: list[Worker]) -> float:
     """Return the largest relative difference of gradients and parameters; RuntimeError if it is too large."""
-    arguments = {"batch": np.arange(128), "steps": 3}
-    first, *others = (worker("check", **arguments) for worker in workers)
+    first, *others = ([np.array(array) for array in worker("check", size=128, steps=3)] for worker in workers)
     names = cnnlib.lenet5().parameters()
     names = [f"the gradient of {name}" for name in names] + [f"{name} after three steps" for name in names]
     largest = 0.0
@@ -313,43 +359,42 @@ def check_equal(workers: list[Worker]) -> float:
 
 def measure(rounds: int, images: int, names: list[str]) -> dict:
     """Run everything with the engines of those names and return the result, which `table` prints."""
-    workers = [Worker(name) for name in names]
-    for worker in workers:
+    workers = {name: Worker(name) for name in names}
+    for worker in workers.values():
         worker("load", count=images)
-    result = {"machine": machine(), "rounds": rounds, "flop": lenet5_flop(), "difference": check_equal(workers)}
+    result = {"machine": machine(), "rounds": rounds, "flop": lenet5_flop()}
+    result |= {"difference": check_equal(list(workers.values())), "median": {}, "best": {}, "memory": {}}
 
-    # Each measurement: its name, the method, its arguments, and the engines that can do it.
-    ours = [worker for worker in workers if worker.name.startswith("cnnlib")]
-    plan = [(f"training, {n}", "train", {"batch_size": n, "steps": 2048 // n}, workers) for n in BATCHES]
-    count = min(10_000, images)
-    plan.append((f"{count:,} images", "infer", {"count": count}, workers))
-    plan.append(("one image", "single", {"repetitions": 300}, workers))
-    result["timed"] = [what for what, *_ in plan]  # in all engines
-    plan.append(("peak", "peak", {"size": 512}, ours))
-    plan += [(f"{n}x filters", "grow", {"filters": 16 * n, "images": 64}, ours[1:]) for n in (1, 2, 4)]
-    plan += [(f"{n}x images", "grow", {"filters": 16, "images": 64 * n}, ours[1:]) for n in (1, 2, 4)]
-    values = {what: {worker.name: [] for worker in able} for what, _, _, able in plan}
+    # Each measurement: its name, the method, its arguments, and the engines that do it.
+    count, single = min(10_000, images), [name for name in names if "processes" not in name]
+    plan = []
+    for n in BATCHES:
+        plan.append((f"training, {n}", "train", {"batch_size": n, "steps": 2048 // n}, names))
+        group = [name for name in names if name == "cnnlib, 2 processes"]
+        plan.append((f"allreduce, {n}", "communication", {"waiting": False}, group))
+        plan.append((f"allreduce and waiting, {n}", "communication", {"waiting": True}, group))
+    plan.append((f"{count:,} images", "predict", {"count": count}, single))
+    plan.append(("one image", "predict_one", {"repetitions": 300}, single))
+    result["timed"] = [what for what, method, *_ in plan if method != "communication"]
+    values = {what: {name: [] for name in able} for what, _, _, able in plan}
+    peaks = {name: [] for name in single if name.startswith("cnnlib")}
     for number in tqdm(range(rounds), unit="round", desc="Measuring"):
         for what, method, arguments, able in plan:
             seed = {"seed": number} if method == "train" else {}
-            for worker in able[number % len(able) :] + able[: number % len(able)]:  # nobody is always the first
-                values[what][worker.name].append(worker(method, **arguments, **seed))
-    for worker in workers:
+            for name in able:
+                values[what][name].append(Times(*workers[name](method, **arguments, **seed)))
+        for name in peaks:
+            peaks[name].append(workers[name]("peak", size=512))
+    for worker in workers.values():
         worker.close()
-    result["peak"] = {name: max(speeds) for name, speeds in values.pop("peak").items()}
-    result["median"] = {
-        what: {name: [rounded(times.median) for times in rounds] for name, rounds in row.items()}
-        for what, row in values.items()
-    }
-    result["best"] = {
-        what: {name: rounded(min(times.best for times in rounds)) for name, rounds in row.items()}
-        for what, row in values.items()
-    }
-    result["memory"] = {}
-    for name in ("cnnlib", "PyTorch"):
+    result["peak"] = {name: max(rates) for name, rates in peaks.items()}
+    for what, row in values.items():
+        result["median"][what] = {name: [rounded(times.median) for times in rounds] for name, rounds in row.items()}
+        result["best"][what] = {name: rounded(min(times.best for times in rounds)) for name, rounds in row.items()}
+    for name in ("cnnlib", "cnnlib, 2 processes", "PyTorch"):
         if name in names:
             worker = Worker(name)
-            result["memory"][name] = worker("run", count=images * 6 // 7)
+            result["memory"][name] = worker("memory", count=images * 6 // 7)
             worker.close()
     return result
 
@@ -367,8 +412,6 @@ def machine() -> dict[str, str | int]:
         "BLAS": f"{blas['internal_api']} {blas['version']}",
     }
     if importlib.util.find_spec("torch"):
-        from importlib.metadata import version
-
         described["PyTorch"] = version("torch")
     return described
 
@@ -384,40 +427,43 @@ def rounded(value: float) -> float:
 
 
 def table(result: dict) -> str:
-    """Return the result as text."""
-    medians, best = result["median"], result["best"]
-    timed, engines = result["timed"], list(medians["one image"])
+    """Return the result as text: everywhere the median over the rounds, and in brackets the best."""
+    medians, best, timed = result["median"], result["best"], result["timed"]
+    engines, widths = list(medians[timed[0]]), (34, 20)
 
-    def row(name: str, cells) -> str:
-        return f"{name:<34}" + "".join(f"{cell:>20}" for cell in cells)
+    def pair(what: str, name: str, unit: float = 1e-3) -> str:
+        return f"{np.median(medians[what][name]) / unit:.3g} ({best[what][name] / unit:.3g})"
+
+    def ratio(what: str, name: str, base: str, scale: float = 1.0) -> str:
+        median = np.median(np.divide(medians[what][name], medians[what][base]))
+        return f"{scale * median:.2f} ({scale * best[what][name] / best[what][base]:.2f})"
+
+    def rows(title: str, cell: Callable[..., str], *arguments) -> list[str]:
+        lines = [[title, *timed]]
+        for name in engines:
+            lines.append([name, *(cell(what, name, *arguments) if name in best[what] else "-" for what in timed)])
+        return ["", *(line[0].ljust(widths[0]) + "".join(text.rjust(widths[1]) for text in line[1:]) for line in lines)]
 
     out = [", ".join(f"{name} {value}" for name, value in result["machine"].items())]
-    out += [f"{result['rounds']} rounds; gradients and parameters agree to {result['difference']:.0e}, relative", ""]
-    out.append(row("Milliseconds: median (best)", timed))
-    for name in engines:
-        out.append(
-            row(name, (f"{np.median(medians[what][name]) * 1e3:.3g} ({best[what][name] * 1e3:.3g})" for what in timed))
-        )
-    if len(engines) > 2:
-        out += ["", "Time of cnnlib / time of PyTorch: median of the rounds' ratios (ratio of the bests)"]
-        for theirs in engines[2:]:
-            ours = "cnnlib, 1 thread" if "1 thread" in theirs else "cnnlib"
-            ratios = {what: np.median(np.divide(medians[what][ours], medians[what][theirs])) for what in timed}
-            bests = {what: best[what][ours] / best[what][theirs] for what in timed}
-            out.append(row(theirs, (f"{ratios[what]:.2f} ({bests[what]:.2f})" for what in timed)))
-    out.append("")
-    for name, peak in result["peak"].items():
-        shares = []
+    out += [f"{result['rounds']} rounds; gradients and parameters agree to {result['difference']:.0e}, relative"]
+    out += rows("Milliseconds: median (best)", pair)
+    if "PyTorch" in engines:
+        out += rows("Divided by PyTorch", ratio, "PyTorch")
+    out += ["", "Without a number, an engine has its default threads. The method `train` of cnnlib uses one."]
+    if "cnnlib, 2 processes" in engines:
         for n in BATCHES:
-            what, possible = f"training, {n}", result["flop"] * n / peak
-            usual, at_best = possible / np.median(medians[what][name]), possible / best[what][name]
-            shares.append(f"{usual:.0%} ({at_best:.0%}) at batch {n}")
-        out.append(f"{name}: matrix products peak at {peak / 1e9:.0f} GFLOP/s; training reaches {', '.join(shares)}")
-    out += [f"An epoch of LeNet-5 on 60,000 images is {result['flop'] * 60_000 / 1e9:.1f} GFLOP", ""]
-    for kind in ("filters", "images"):
-        times = [np.median(medians[f"{n}x {kind}"]["cnnlib, 1 thread"]) for n in (1, 2, 4)]
-        cells = ", ".join(f"{n}x: {t * 1e3:.2f} ms ({t / times[0]:.2f})" for n, t in zip((1, 2, 4), times, strict=True))
-        out.append(f"Convolution, forward and backward, 1 thread, {kind}: {cells}")
+            what, one, two = f"training, {n}", "cnnlib, 1 thread", "cnnlib, 2 processes"
+            costs = pair(f"allreduce, {n}", two), pair(f"allreduce and waiting, {n}", two)
+            out.append(
+                f"Two processes, batch {n}: efficiency {ratio(what, one, two, 0.5)}; of {pair(what, two)} ms, "
+                f"Allreduce takes {costs[0]} ms, and {costs[1]} ms in the process that has to wait for the other"
+            )
+    for name, peak in result["peak"].items():
+        possible = [result["flop"] * n / peak for n in BATCHES]
+        shares = [100 * time / best[f"training, {n}"][name] for n, time in zip(BATCHES, possible, strict=True)]
+        text = ", ".join(f"{share:.0f} % at batch {n}" for n, share in zip(BATCHES, shares, strict=True))
+        out.append(f"{name}: matrix products peak at {peak / 1e9:.0f} GFLOP/s; the best steps reach {text}")
+    out.append(f"An epoch of LeNet-5 on 60,000 images is {result['flop'] * 60_000 / 1e9:.1f} GFLOP")
     memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in result["memory"].items())
     out.append(f"Peak resident memory of a training run: {memory}")
     return "\n".join(out)
@@ -428,18 +474,19 @@ def table(result: dict) -> str:
 @click.option("--images", default=70_000, show_default=True, type=click.IntRange(1000), help="How many there are.")
 @click.option("--alone", is_flag=True, help="Leave PyTorch out, even if it is installed.")
 @click.option("--output", default="_build/bench.json", show_default=True, type=click.Path(path_type=Path))
-def main(rounds: int, images: int, alone: bool, output: Path) -> None:
+@click.option("--serve", "engine", type=click.Choice(list(ENGINES)), hidden=True)
+def main(rounds: int, images: int, alone: bool, output: Path, engine: str | None) -> None:
     """Measure cnnlib, and PyTorch if it is installed; print a table and write a JSON file."""
-    installed = importlib.util.find_spec("torch") is not None
-    if not installed and not alone:
-        print("PyTorch is not installed (`make bench` does that), so cnnlib is measured alone.")
-    names = [name for name in ENGINES if name.startswith("cnnlib") or (installed and not alone)]
-    result = measure(rounds, images, names)
+    if engine:
+        return serve(engine)
+    names = [name for name in ENGINES if name.startswith("cnnlib") or not alone]
+    for name in names:
+        if missing(name):
+            print(f"{name}: left out, for want of {' and '.join(missing(name))} (`make bench` installs what it needs)")
+    result = measure(rounds, images, [name for name in names if not missing(name)])
     print(table(result))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1) + "\n")
-    part.replace(output)
+    with atomic_write(output) as file:
+        file.write((json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ Wortsman et al. (2022), "Robust fine-tuning of zero-shot models": the mix of the
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnlib.blas import one_blas_thread
 from cnnlib.config import check_positive_int
 from cnnlib.digits.augmentation import Distortion
 from cnnlib.digits.datasets import load_digits
@@ -100,14 +101,15 @@ class FineTuner:
         rng, loss = np.random.default_rng(seed), CategoricalCrossEntropy()
         optimizer = SGD(LEARNING_RATE, MOMENTUM)
         fast = network.fused(needs_dx=False)  # shares the parameters
-        for _ in range(steps):
-            # Fewer drawings than that are repeated.
-            drawn = np.resize(rng.permutation(len(x)), DRAWINGS_PER_STEP)
-            replayed = rng.integers(len(self.replay_x), size=REPLAYED_PER_STEP)
-            distorted = self.distort(x[drawn, 0], rng)[:, np.newaxis]
-            x_step = np.concatenate([distorted, self.replay_x[replayed]])
-            t_step = np.concatenate([t[drawn], self.replay_t[replayed]])
-            fast.train_step(x_step, t_step, optimizer, loss)
+        with one_blas_thread():
+            for _ in range(steps):
+                # Fewer drawings than that are repeated.
+                drawn = np.resize(rng.permutation(len(x)), DRAWINGS_PER_STEP)
+                replayed = rng.integers(len(self.replay_x), size=REPLAYED_PER_STEP)
+                distorted = self.distort(x[drawn, 0], rng)[:, np.newaxis]
+                x_step = np.concatenate([distorted, self.replay_x[replayed]])
+                t_step = np.concatenate([t[drawn], self.replay_t[replayed]])
+                fast.train_step(x_step, t_step, optimizer, loss)
         mix = max(MIN_MIX, 1 - 1 / len(x))  # many drawings say more than few
         for name, array in network.parameters().items():
             initial = self.initial_parameters[name]

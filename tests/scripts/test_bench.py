@@ -10,7 +10,7 @@ import pytest
 
 import cnnlib
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture
@@ -21,20 +21,22 @@ def bench(monkeypatch):
     return bench
 
 
-def test_cnnlib_alone(tmp_path):
+def test_cnnlib_alone(bench, tmp_path):
     output = tmp_path / "new folder" / "bench.json"
     command = [SCRIPTS / "bench.py", "--alone", "--rounds=1", "--images=1400", f"--output={output}"]
     run = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, timeout=100)
     result = json.loads(output.read_text())
-    assert list(result["median"]["training, 64"]) == ["cnnlib", "cnnlib, 1 thread"]
+    engines = ["cnnlib", "cnnlib, 1 thread"] + ["cnnlib, 2 processes"] * (not bench.missing("cnnlib, 2 processes"))
+    assert list(result["median"]["training, 64"]) == engines
     assert all(len(times) == 1 and times[0] > 0 for row in result["median"].values() for times in row.values())
     assert all(
         0 < time <= row[name][0]
         for what, row in result["median"].items()
         for name, time in result["best"][what].items()
     )
-    assert result["memory"]["cnnlib"] > 10e6
-    assert "cnnlib, 1 thread" in run.stdout and "PyTorch, " not in run.stdout
+    assert all(result["memory"][name] > 10e6 for name in engines if name != "cnnlib, 1 thread")
+    assert all(name in run.stdout for name in engines) and "PyTorch, " not in run.stdout
+    assert ("Allreduce takes" in run.stdout) == (len(engines) == 3)
     assert str(Path.home()) not in output.read_text()
 
 
@@ -42,6 +44,14 @@ def test_the_operations_of_an_epoch(bench):
     products = 6 * 28 * 28 * 25, 16 * 10 * 10 * 150, 400 * 120, 120 * 84, 84 * 10
     assert bench.lenet5_flop() == 2 * (3 * sum(products) - products[0])
     assert round(bench.lenet5_flop() * 60_000 / 1e9, 1) == 135.8
+
+
+def test_what_is_not_installed_is_left_out(bench, monkeypatch):
+    monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bench, "mpiexec", lambda: None)
+    assert bench.missing("cnnlib, 1 thread") == []
+    assert bench.missing("PyTorch") == ["torch"]
+    assert bench.missing("PyTorch, 2 processes") == ["torch", "mpi4py", "mpiexec"]
 
 
 class Fake:
