@@ -34,6 +34,7 @@ fast: .venv/cnnlib ## Run the unit tests only
 	$(UNIT_TESTS)
 
 stored-outputs: export TQDM_DISABLE = 1
+stored-outputs: export CNNBOOK_PAGE = 1
 stored-outputs: export MPLBACKEND = module://matplotlib_inline.backend_inline
 stored-outputs: export OPENBLAS_NUM_THREADS = 1
 stored-outputs: .venv/cnnlib

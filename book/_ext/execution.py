@@ -24,6 +24,7 @@ from sphinx.errors import ExtensionError
 SECONDS_PER_CELL = 300
 AT_A_TIME = min(os.cpu_count() or 1, 4)  # more would cost memory: the training chapter needs about 1 GB
 ENVIRONMENT = {
+    "CNNBOOK_PAGE": "1",  # live figures are parts of the page, and need not bring their scripts along
     "TQDM_DISABLE": "1",  # a progress bar is for watching, not for a page
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # figures in the page, whatever the user's default is
     # Sums run in the same order whatever the number of cores, so that a page shows the same digits; and notebooks that

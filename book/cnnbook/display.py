@@ -1,8 +1,17 @@
-"""Show the library's own source in a notebook: the book prints what runs, and not a copy of it."""
+"""What notebooks show beside plain output: the library's own source, and figures that the reader can take in hand."""
 
 import ast
+import base64
+import html
 import inspect
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import Markdown
 
 
@@ -46,3 +55,99 @@ def has_docstring(node: ast.AST) -> bool:
         and isinstance(node.body[0].value, ast.Constant)
         and isinstance(node.body[0].value.value, str)
     )
+
+
+class LiveFigure:
+    """A figure that the reader can take in hand, in the built page and in a notebook: see `live_figure`."""
+
+    def __init__(
+        self, name: str, data: dict | None, alt: str, still: Callable[[], object] | None, height: tuple[int, int]
+    ):
+        if not (static_folder() / "figures" / f"{name}.js").exists():
+            raise FileNotFoundError(f"there is no figure {name!r} in {static_folder() / 'figures'}")
+        self.name, self.data, self.alt, self.height = name, data, alt, height
+        self.picture = "" if still is None else picture_of(still)
+
+    def __repr__(self) -> str:
+        return f"Live figure: {self.alt}"
+
+    def _repr_html_(self) -> str:
+        return self.markup() if os.environ.get("CNNBOOK_PAGE") else self.frame()
+
+    def markup(self) -> str:
+        """Return what a page of the book contains: `book/_ext/live_figures.py` adds the scripts."""
+        data = json.dumps(self.data, separators=(",", ":"), default=plain).replace("</", "<\\/")
+        alt, (wide, narrow) = html.escape(self.alt), self.height
+        image = f'<img alt="{alt}" src="data:image/png;base64,{self.picture}">' if self.picture else ""
+        return (
+            f'<figure class="live-figure" data-figure="{self.name}" aria-label="{alt}"'
+            f' style="--lf-height: {wide}px; --lf-height-phone: {narrow}px">'
+            f'<noscript class="lf-still">{image}<p>{alt}</p></noscript>'
+            f'<script type="application/json">{data}</script></figure>'
+        )
+
+    def frame(self) -> str:
+        """Return the same for a running notebook: a page of its own, with all scripts in it."""
+        files = [static_folder() / name for name in ("cnnlib.js", "live-figure.js", f"figures/{self.name}.js")]
+        sources = [path.read_text("utf-8").replace("</", "<\\/") for path in files]
+        scripts = "".join(f"<script>{source}</script>" for source in sources)
+        style = (static_folder() / "live-figure.css").read_text("utf-8")
+        page = f'<!doctype html><meta charset="utf-8"><style>{style}</style>{self.markup()}{scripts}'
+        return (
+            f'<iframe title="{html.escape(self.alt)}" srcdoc="{html.escape(page)}"'
+            f' style="border: 0; width: 100%; height: {self.height[0] + 60}px"></iframe>'
+        )
+
+
+def live_figure(
+    name: str,
+    data: dict | None = None,
+    *,
+    alt: str,
+    still: Callable[[], object] | None = None,
+    height: tuple[int, int] = (400, 600),
+) -> LiveFigure:
+    """Show a figure of `book/_static/figures/`, which computes in the page, by the engine `book/_static/cnnlib.js`.
+
+    Parameters
+    ----------
+    name : str
+        The file's name, without ``.js``.
+    data : dict, optional
+        What the figure starts with: numbers, lists, NumPy arrays, texts. It comes from `cnnlib`.
+    alt : str
+        What the figure shows, for those who do not see it, or have no JavaScript.
+    still : callable, optional
+        Draws, with Matplotlib, the picture for those who have no JavaScript.
+    height : tuple of int
+        The pixels that the figure needs on a wide screen and on a phone, kept free so that nothing moves.
+    """
+    return LiveFigure(name, data or {}, alt, still, height)
+
+
+def static_folder() -> Path:
+    """Return the folder of the pages' scripts: in the repository beside this package, where it is installed within."""
+    beside = Path(__file__).resolve().parents[1] / "_static"
+    return beside if (beside / "figures").exists() else Path(__file__).resolve().parent / "static"
+
+
+def picture_of(draw: Callable[[], object]) -> str:
+    """Return what a function draws with Matplotlib as a PNG in base64."""
+    before = set(plt.get_fignums())
+    draw()
+    stream = io.BytesIO()
+    plt.savefig(stream, format="png", dpi=80, metadata={"Software": None})
+    for number in set(plt.get_fignums()) - before:
+        plt.close(number)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def plain(value) -> object:
+    """Return a NumPy array or number as JSON has it; floats with seven digits, more than a figure shows."""
+    if isinstance(value, np.ndarray):
+        return [plain(part) for part in value] if value.ndim else plain(value[()])
+    if isinstance(value, np.floating):
+        return float(f"{value:.7g}")
+    if isinstance(value, np.integer | np.bool_):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be part of a figure's data")

@@ -1,0 +1,29 @@
+"""Load what live figures need on the pages that have one: the engine, what all figures share, and each figure's file.
+
+`cnnbook.display.live_figure` puts the figure itself into the page. All are classic scripts, which also run where a page
+is opened from the disk, and are loaded in this order.
+"""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+FIGURE = re.compile(r'<figure class="live-figure" data-figure="([\w-]+)"')
+
+
+def add_files(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    names = list(dict.fromkeys(FIGURE.findall(context.get("body", ""))))
+    if not names:
+        return
+    app.add_css_file("live-figure.css")
+    for name in ("cnnlib", "live-figure", *(f"figures/{name}" for name in names)):
+        if not (Path(app.srcdir) / "book" / "_static" / f"{name}.js").exists():
+            raise FileNotFoundError(f"{page} has a live figure, but there is no book/_static/{name}.js")
+        app.add_js_file(f"{name}.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", add_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

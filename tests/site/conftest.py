@@ -1,0 +1,85 @@
+"""Live figures, each on a page of its own: as a notebook has stored it, with the scripts of the book, from the disk."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "book" / "_static"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# What the theme defines, in light and dark, as far as figures use it.
+THEME = """
+html { --pst-color-text-base: #14181e; --pst-color-text-muted: #48566b; --pst-color-border: #c9c9c9;
+  --pst-color-primary: #1260cc; --pst-color-surface: #f5f5f5; --pst-color-background: #fff;
+  background: var(--pst-color-background); color: var(--pst-color-text-base); font: 16px/1.6 sans-serif; }
+html[data-theme=dark] { --pst-color-text-base: #ced6dd; --pst-color-text-muted: #9ca4af; --pst-color-border: #48566b;
+  --pst-color-primary: #79abef; --pst-color-surface: #29313d; --pst-color-background: #121212; }
+main { max-width: 760px; margin: auto; }
+"""
+
+
+def stored_figures(notebook: str) -> dict[str, str]:
+    """The markup of every live figure in a notebook's stored outputs, by name."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
+    outputs = (
+        "".join(output.get("data", {}).get("text/html", "")) for cell in cells for output in cell.get("outputs", [])
+    )
+    named = ((re.search(r'data-figure="([\w-]+)"', html), html) for html in outputs)
+    return {match[1]: html for match, html in named if match}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if CHROMIUM is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("Chromium is not installed")
+    with sync_playwright() as playwright:
+        # As root, in a container, Chromium does not start with its sandbox.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_figure(chromium, tmp_path):
+    """Return a function that opens a figure of a notebook: a Playwright page, on which an error fails the test.
+
+    ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
+    """
+    contexts, wrong = [], []
+
+    def open_page(notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True):
+        scripts = "".join(
+            f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>'
+            for script in ("cnnlib", "live-figure", f"figures/{name}")
+        )
+        path = tmp_path / f"{name}.html"
+        path.write_text(
+            f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>'
+            f'<meta name="viewport" content="width=device-width"><style>{THEME}</style>'
+            f'<link rel="stylesheet" href="{(STATIC / "live-figure.css").as_uri()}">{scripts}'
+            f"<body><main><h1>{name}</h1>{stored_figures(notebook)[name]}</main>",
+            "utf-8",
+        )
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            has_touch=touch,
+            reduced_motion="reduce" if calm else "no-preference",
+            java_script_enabled=javascript,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
