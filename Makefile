@@ -76,7 +76,7 @@ lint: .venv/cnnlib ## Check style and formatting
 
 lock: ## Find the newest versions that pyproject.toml allows and pin them in requirements.txt (needs uv)
 	uv pip compile --universal --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \
-	    --no-emit-find-links --python-version 3.11 pyproject.toml --extra book --extra test -o requirements.txt
+	    --no-emit-find-links --python-version 3.11 pyproject.toml --extra book --extra cluster --extra test -o requirements.txt
 
 clean: ## Remove what was built, but not .venv
 	rm -rf _build .hypothesis .pytest_cache .ruff_cache cnnlib.egg-info build
