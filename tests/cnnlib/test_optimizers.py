@@ -44,12 +44,12 @@ def test_gradients_and_dtype_are_left_alone(optimizer):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cnnlib.SGD(learning_rate=0), "learning_rate must be positive, got 0"),
-        (lambda: cnnlib.SGD(learning_rate=float("nan")), "learning_rate must be positive"),
+        (lambda: cnnlib.SGD(learning_rate=0), "learning_rate must be a number in .0, inf., got 0"),
+        (lambda: cnnlib.SGD(learning_rate=float("nan")), "learning_rate must be a number in .0, inf., got nan"),
         (lambda: cnnlib.SGD(momentum=1), "momentum must be .* got 1"),
-        (lambda: cnnlib.SGD(weight_decay=-1), "weight_decay must not be negative"),
+        (lambda: cnnlib.SGD(weight_decay=-1), "weight_decay must be a number in .0, inf., got -1"),
         (lambda: cnnlib.Adam(beta2=1.5), "beta2 must be .* got 1.5"),
-        (lambda: cnnlib.Adam(epsilon=0), "epsilon must be positive"),
+        (lambda: cnnlib.Adam(epsilon=0), "epsilon must be a number in .0, inf., got 0"),
     ],
 )
 def test_bad_settings_are_named(make, message):

@@ -59,7 +59,7 @@ def test_shapes_that_do_not_fit_are_refused(make, message):
 
 
 def test_what_is_no_layer_is_refused():
-    with pytest.raises(TypeError, match="layer 1 must be a Layer, such as Dense.*, got 'relu'"):
+    with pytest.raises(TypeError, match="layers.1. must be a Layer, such as Dense.*, got 'relu'"):
         cnnlib.Sequential([dense(), "relu"])
 
 
