@@ -119,19 +119,15 @@ def train(
         If the loss or a parameter is no longer a finite number; the usual cause is too high a learning rate. The
         network then has the weights of its last good epoch.
     """
-    optimizer = SGD() if optimizer is None else optimizer
-    loss = CategoricalCrossEntropy() if loss is None else loss
+    optimizer, loss = default(optimizer, SGD), default(loss, CategoricalCrossEntropy)
     check_kinds(optimizer, loss, schedule, augment, communicator, resume, progress, callbacks)
-    x, t = check_examples(network, x, t, loss)
-    validation = validation if validation is None else check_validation(network, validation, loss)
+    (x, t), validation = check_examples(network, x, t, loss), check_validation(network, validation, loss)
     seed, epochs = check_int("seed", seed, minimum=0), check_positive_int("epochs", epochs)
     steps = -(-len(x) // check_positive_int("batch_size", batch_size))  # per epoch, rounded up
     run = Run(network, optimizer, np.random.default_rng(seed), epochs, steps, communicator)
     callbacks = [FiniteCheck(), History(validation, loss), *callbacks]
     if checkpoint is not None:
-        run.settings = {"epochs": epochs, "batch_size": int(batch_size), "optimizer": repr(optimizer), "seed": seed}
-        run.settings |= {"loss": repr(loss), "schedule": describe(schedule), "augment": describe(augment)}
-        run.settings |= {"network": network.config, "data": fingerprint(x, t, *(validation or ()))}
+        run.settings = describe(run, batch_size, seed, (loss, schedule, augment), (x, t, *(validation or ())))
         callbacks.append(Checkpoint(checkpoint))
     if progress and run.is_main:
         callbacks.append(ProgressBar())
@@ -262,8 +258,15 @@ def check_examples(network, x: np.ndarray, t: np.ndarray, loss: Loss) -> tuple[n
     return np.asarray(x), t
 
 
-def check_validation(network, validation: tuple[np.ndarray, np.ndarray], loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+def default(value, kind: type):
+    """Return `value`, or a new object of that class for None; what is merely false, such as "", is an error later."""
+    return kind() if value is None else value
+
+
+def check_validation(network, validation, loss: Loss) -> tuple[np.ndarray, np.ndarray] | None:
     """Return a pair of examples and targets as arrays, or raise an error that says what is wrong with them."""
+    if validation is None:
+        return None
     if not isinstance(validation, tuple | list) or len(validation) != 2:
         raise TypeError(f"validation must be a tuple of x and t, got {shown(validation)}")
     try:
@@ -370,11 +373,12 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def describe(setting) -> object:
-    """Return what a checkpoint says of a setting: a number as it is, a function by its name, an object as printed."""
-    if isinstance(setting, int | float):
-        return setting
-    return getattr(setting, "__name__", repr(setting))
+def describe(run: Run, batch_size: int, seed: int, functions: tuple, data: tuple[np.ndarray, ...]) -> dict:
+    """Return what a checkpoint says of a run: of a function its name, of an object how it is printed."""
+    settings = {"epochs": run.epochs, "batch_size": int(batch_size), "seed": seed, "network": run.network.config}
+    for name, setting in zip(("optimizer", "loss", "schedule", "augment"), (run.optimizer, *functions), strict=True):
+        settings[name] = getattr(setting, "__name__", repr(setting))
+    return settings | {"data": fingerprint(*data)}
 
 
 class Callback:
