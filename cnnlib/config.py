@@ -4,7 +4,6 @@ import inspect
 import numbers
 import operator
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +81,13 @@ def _as_float(name: str, value: float) -> float:
         raise ValueError(f"{name} must be a number that fits into float64, got {shown(value)}") from None
 
 
-def check_shape(name: str, value: Sequence[int], minimum: int = 0) -> tuple[int, ...]:
+def check_shape(name: str, value: tuple[int, ...], minimum: int = 0) -> tuple[int, ...]:
     """Return `value` as a tuple of ints if it is a shape; TypeError or ValueError otherwise."""
     try:
         shape = tuple(map(operator.index, value))  # a set has no order, and a string would be taken apart
     except TypeError:
         shape = None
-    if shape is None or not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
+    if shape is None or not isinstance(value, (tuple, list, np.ndarray)):
         raise TypeError(f"{name} must be a tuple of whole numbers, such as (1, 28, 28), got {shown(value)}")
     if shape and min(shape) < minimum:
         raise ValueError(f"the sizes of {name} must be at least {minimum}, got {shown(value)}")

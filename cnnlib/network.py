@@ -96,31 +96,36 @@ class Network(Sequential):
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"expected a batch of examples of shape (N, {shape}), got an array of shape {x.shape}")
-        self.check_scale(x)
+        if x.size:
+            (self.check_numbers if x.dtype.kind == "f" else self.check_scale)(x)
         return x
 
-    def check_scale(self, x: np.ndarray) -> None:
-        """Raise a ValueError, or give a warning, if examples do not fit the rule about their scale, see `Network`."""
-        images, largest = len(self.input_shape) == 3, max(x.max(), -x.min()) if x.size and x.dtype.kind == "f" else 0
-        if not images and x.dtype == np.uint8:
-            raise ValueError(
-                "x are features in uint8, which are not divided by 255: divide pixels yourself (x / 255), and convert "
-                "other numbers (x.astype(np.float32))"
-            )
-        if images and x.dtype.kind in "iu" and x.dtype != np.uint8:
-            raise ValueError(
-                f"x are images in {x.dtype}, whose scale is unknown: uint8 are pixels from 0 to 255 "
-                "(x.astype(np.uint8)), floating point is scaled already (x / 255)"
-            )
+    def check_numbers(self, x: np.ndarray) -> None:
+        """Raise a ValueError if floating-point numbers are not finite, or images are not scaled, see `Network`."""
+        largest = max(x.max(), -x.min())
         if not largest <= np.finfo(self.dtype).max:  # so it is for NaN
             check_finite("x", x)
             raise ValueError(f"x holds numbers up to {largest:g}, which are too large for {self.dtype}")
-        if images and self.max_input is not None and largest > self.max_input:
+        if len(self.input_shape) == 3 and self.max_input is not None and largest > self.max_input:
             raise ValueError(
                 f"x are images in {x.dtype} with numbers up to {largest:g}: floating point must be scaled already "
                 f"(x / 255), or its scale meant: the network's max_input is {self.max_input:g}, None allows any"
             )
-        if images and x.dtype == np.uint8 and x.size and x.max() == 1:
+
+    def check_scale(self, x: np.ndarray) -> None:
+        """Raise a ValueError, or give a warning, if whole numbers do not fit the rule about their scale."""
+        images, pixels = len(self.input_shape) == 3, x.dtype == np.uint8
+        if pixels and not images:
+            raise ValueError(
+                "x are features in uint8, which are not divided by 255: divide pixels yourself (x / 255), and convert "
+                "other numbers (x.astype(np.float32))"
+            )
+        if images and not pixels and x.dtype.kind != "b":
+            raise ValueError(
+                f"x are images in {x.dtype}, whose scale is unknown: uint8 are pixels from 0 to 255 "
+                "(x.astype(np.uint8)), floating point is scaled already (x / 255)"
+            )
+        if pixels and x.max() == 1:
             warnings.warn(
                 "x are images in uint8 with nothing above 1, which are divided by 255 as pixels from 0 to 255 are: "
                 "if it is a mask, pass x.astype(bool)",

@@ -6,6 +6,7 @@ Runs in a process of its own, with a limit on its memory and on the time of each
 JSON. An escape is any exception other than a ValueError that names the file, a crash, or a network that has changed.
 """
 
+import copy
 import io
 import json
 import random
@@ -185,9 +186,9 @@ def change_description(data, rng):
         if how == 0 and path[-1] in (holder if isinstance(holder, dict) else range(len(holder))):
             del holder[path[-1]]
         elif how == 1 and isinstance(holder, list):
-            holder.extend(holder * rng.choice([1, 3, 300]))
+            holder.extend(copy.deepcopy(holder * rng.choice([1, 3, 300])))
         else:
-            holder[path[-1]] = rng.choice(NASTY)
+            holder[path[-1]] = copy.deepcopy(rng.choice(NASTY))
     text = json.dumps(description)
     if rng.random() < 0.1:
         text = rng.choice([text[:-1], "[" * 100_000, text + "x", "1" * 10_000, '{"format": ' + text + "}", "nul\0"])
