@@ -72,7 +72,10 @@ def _open_temporary(path: Path) -> tuple[BinaryIO, str]:
             _check_regular(path.stat().st_mode, path)
         except ValueError as error:
             raise OSError(str(error)) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(f"{path.parent} is not a folder, so nothing can be written to it") from None
     prefix = f".{path.name}."
     _remove_abandoned(path.parent, prefix)
     while True:
