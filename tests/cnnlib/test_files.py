@@ -15,7 +15,7 @@ import pytest
 
 import cnnlib
 from cnnlib import saving
-from cnnlib.files import atomic_write, exclusive
+from cnnlib.files import atomic_write, check_writable, exclusive, open_regular
 
 resource = pytest.importorskip("resource")  # not on Windows
 # How many damaged files each reader is given: `make test-all` sets a hundred thousand.
@@ -136,24 +136,78 @@ def test_training_holds_the_lock_and_gives_it_back(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
-    path, old = tmp_path / "model.npz", time.time() - 3600
-    stale, others = (
-        tmp_path / ".model.npz.abcdefgh.tmp",
-        [".model.npz.abc.tmp", ".other.npz.abcdefgh.tmp", "model.npz.x.tmp"],
-    )
-    for name in (stale.name, *others, ".model.npz.12345678.tmp"):
-        (tmp_path / name).write_bytes(b"half")
-        os.utime(tmp_path / name, (old, old))
-    young = tmp_path / ".model.npz.87654321.tmp"
-    young.write_bytes(b"half")
+posix = pytest.mark.skipif(os.name != "posix", reason="this system has no such files or signals")
+
+DIE = """if True:
+    import os, signal, sys
+    from cnnlib.files import atomic_write
+    with atomic_write(sys.argv[1]) as file:
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+STAY = """if True:
+    import sys
+    from cnnlib.files import atomic_write
+    with atomic_write(sys.argv[1]) as file:
+        file.write(b"slow")
+        print("writing", flush=True)
+        sys.stdin.readline()
+"""
+
+
+def write(path, content):
     with atomic_write(path) as file:
-        file.write(b"first")
-        file.flush()
-        (writing,) = [each for each in tmp_path.glob(".model.npz.*.tmp") if each.read_bytes() == b"first"]
-        os.utime(writing, (old, old))  # it looks old, but somebody holds it
-        with atomic_write(path) as second:
-            second.write(b"second")
-        assert writing.exists() and not stale.exists()
-    assert path.read_bytes() == b"first"
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["model.npz", young.name, *others])
+        file.write(content)
+
+
+@posix
+def test_files_of_killed_programs_are_removed(tmp_path):
+    path = tmp_path / "a b.npz"
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", DIE, str(path)], check=False).returncode == -signal.SIGKILL
+        assert len(os.listdir(tmp_path)) == 1
+    check_writable(path)
+    assert os.listdir(tmp_path) == []
+    subprocess.run([sys.executable, "-c", DIE, str(path)], check=False)
+    write(path, b"new")
+    assert os.listdir(tmp_path) == ["a b.npz"] and path.read_bytes() == b"new"
+
+
+@posix
+def test_files_of_living_programs_and_other_files_stay(tmp_path):
+    path = tmp_path / "a.npz"
+    others = [".a.npz.tmp", ".a.npz.notes.tmp", ".a.npz.12345678.bak", ".b.npz.12345678.tmp", "a.npz.12345678.tmp"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"")
+    command = [sys.executable, "-c", STAY, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        write(path, b"quick")
+        assert path.read_bytes() == b"quick"
+        process.communicate("\n")
+    assert process.returncode == 0 and path.read_bytes() == b"slow"
+    assert sorted(os.listdir(tmp_path)) == sorted(["a.npz", *others])
+
+
+@posix
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a device"])
+def test_only_ordinary_files_are_replaced(kind, tmp_path):
+    path = tmp_path / "target"
+    {"a folder": path.mkdir, "a pipe": lambda: os.mkfifo(path), "a device": lambda: path.symlink_to(os.devnull)}[kind]()
+    for action in (check_writable, lambda path: write(path, b"")):
+        with pytest.raises(OSError, match=f"target is .*{kind.split()[1]}.*expected an ordinary file"):
+            action(path)
+    with pytest.raises(ValueError, match="expected an ordinary file"):
+        open_regular(path)
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "a.npz", tmp_path / ("x" * 300), tmp_path):
+        with pytest.raises(OSError):
+            check_writable(path)
+    check_writable(tmp_path / "new" / "folder" / "a.npz")
+    check_writable(tmp_path / "file")
+    assert os.listdir(tmp_path / "new" / "folder") == []
+    assert (tmp_path / "file").read_text() == ""
