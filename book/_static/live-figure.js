@@ -242,7 +242,9 @@ class Figure {
 				const cell = make("td", { role: "gridcell" }, make("span"));
 				if (focusable) {
 					cell.tabIndex = i === current[0] && j === current[1] ? 0 : -1;
-					cell.addEventListener("click", () => { choose(i, j); });
+					let again = false; // a click or a tap on a cell that has the focus edits it: phones have no keys to start with
+					cell.addEventListener("pointerdown", () => { again = document.activeElement === cell; });
+					cell.addEventListener("click", () => { choose(i, j); if (again) edit(i, j); });
 					cell.addEventListener("dblclick", () => edit(i, j));
 				}
 				return cell;
