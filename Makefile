@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BOOK_TESTS := tests/site/test_book.py tests/site/test_draw_browser.py tests/site/test_front_page.py
+BOOK_TESTS := $(addprefix tests/site/,test_book.py test_draw_browser.py test_front_page.py test_stored_figures.py)
 UNIT_TESTS := $(BIN)/pytest tests $(BOOK_TESTS:%=--ignore=%) --numprocesses=2
 
 RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
@@ -41,7 +41,13 @@ stored-outputs: .venv/cnnlib
 	$(BIN)/pytest --nbval notebooks --nbval-sanitize-with=tests/sanitize.cfg --numprocesses=2 --dist=loadfile
 
 kill-test: .venv/cnnlib ## Kill a training run a hundred times, at random moments, and compare what comes of it
-	CNNLIB_KILLS=100 $(BIN)/pytest tests/test_checkpoint.py -k killed
+	CNNLIB_KILLS=100 $(BIN)/pytest tests/cnnlib/test_saving.py -k killed
+
+test-all: test kill-test fuzz ## Everything, and what takes hours: kills, and damaged files by the hundred thousand
+
+.PHONY: fuzz test-all
+fuzz: .venv/cnnlib ## Give each reader 100,000 damaged files, and the library 10,000 generated arguments
+	CNNLIB_FUZZ=100000 $(BIN)/pytest tests/cnnlib/test_files.py tests/cnnlib/test_bad_input.py --numprocesses=2
 
 model: .venv/cnnlib ## Train the network that comes with the package, as its model card says (needs MNIST)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m cnnlib train $(RECIPE) --output cnnlib/resources/lenet5.npz
@@ -84,8 +90,8 @@ clean: ## Remove what was built, but not .venv
 # The environment, in two steps: the pinned packages, then cnnlib and cnnbook, from this folder and without a download.
 
 .venv/requirements: requirements.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
-	    f"The book needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
+	    f"The book needs Python 3.11 or newer, but $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "The venv module of $(PYTHON) does not work, see above." >&2; exit 1; }
 	@echo "Installing the packages of requirements.txt into .venv, which takes a minute or two."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt

@@ -1,8 +1,15 @@
 """The command line: get the data, train a network, read digits, look into a model file."""
 
+import contextlib
+import errno
+import math
 import os
+import shlex
 import sys
 import time
+import unicodedata
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,9 +18,8 @@ import numpy as np
 import cnnlib
 from cnnlib.data_parallel import Communicator, started_by_mpiexec
 from cnnlib.digits.augmentation import Distortion, variants
-from cnnlib.digits.datasets import DataError, DataNotFoundError, Dataset
 from cnnlib.digits.models import ARCHITECTURES
-from cnnlib.files import atomic_write
+from cnnlib.files import atomic_write, check_writable
 from cnnlib.schedules import SCHEDULES
 
 LOADERS = {"mnist": cnnlib.load_mnist, "fashion-mnist": cnnlib.load_fashion_mnist, "digits": cnnlib.load_digits}
@@ -25,27 +31,105 @@ data_option = click.option(
     show_default=True,
     help="The data set; `digits` is the small one that comes with the package.",
 )
+MAX_NOTE = 1_000  # characters that `info` prints of each note
 new_file = click.Path(dir_okay=False, path_type=Path)
 old_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def load(name: str) -> Dataset:
-    """Return a data set, or stop with a message that says what to do."""
+class FiniteRange(click.FloatRange):
+    """A range of floating-point numbers without infinity and NaN."""
+
+    def convert(self, value, parameter, context) -> float:
+        number = super().convert(value, parameter, context)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", parameter, context)
+        return number
+
+
+class CommandLine(click.Group):
+    """A group of commands that end in a message, whatever goes wrong: users need no traceback."""
+
+    def make_context(self, *arguments, **options) -> click.Context:
+        with errors_as_messages():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: click.Context):
+        with errors_as_messages():
+            return super().invoke(context)
+
+
+@contextlib.contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """Turn every error into one that click prints, with exit status 1."""
     try:
-        return LOADERS[name]()
-    except (DataError, DataNotFoundError) as error:
-        raise click.ClickException(str(error)) from error
+        yield
+    except (click.exceptions.Exit, click.Abort):
+        raise
+    except click.ClickException as error:
+        error.message = printable(error.message)
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # nobody reads any more: click ends in silence
+        message = printable(str(error)) or type(error).__name__
+        if not isinstance(error, (OSError, ValueError, MemoryError)):
+            message = f"this should not happen, please report it: {type(error).__name__}: {message}"
+        raise click.ClickException(message) from error
 
 
-def load_model(path: Path | None) -> cnnlib.Network:
-    """Return the network of a file, or the one that comes with the package; stop with a message if it is none."""
+def printable(text: str, keep: str = "\n") -> str:
+    """Return text without characters that a terminal would obey, or that hide or turn round others: escaped instead."""
+    return "".join(
+        character
+        if character.isprintable() or character in keep or unicodedata.category(character) == "Zs"
+        else ascii(character)[1:-1]
+        for character in text
+    )
+
+
+def percent(p: float) -> str:
+    """Return a probability in percent, never rounded up to 100%: no network is that sure."""
+    return "> 99.9%" if p >= 0.9995 else f"{p:.1%}"
+
+
+def load_model(path: Path | None, classes: tuple[str, ...]) -> cnnlib.Network:
+    """Return the network of a file, or the one of the package; ValueError unless it classifies such images."""
+    network = cnnlib.Network.load(path) if path else cnnlib.load_pretrained()
+    expected = (1, 28, 28), (len(classes),)
+    if (network.input_shape, network.shapes[-1]) != expected:
+        raise ValueError(
+            f"{path} is a network from {network.input_shape} to {network.shapes[-1]}, "
+            f"expected one from {expected[0]} to {expected[1]}"
+        )
+    return network
+
+
+def probabilities(network: cnnlib.Network, images: np.ndarray) -> np.ndarray:
+    """Return what a network predicts; ValueError if that is not probabilities."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that are too large, which the next lines tell
+        p = network.predict(images)
+    if not np.isfinite(p).all():
+        raise ValueError("the model's outputs are not finite: its weights are too large")
+    if not ((p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-3)):
+        raise ValueError(
+            "the model's outputs are not probabilities: they must be from 0 to 1, with the sum 1. "
+            f"Its last layer is {network[-1]!r}, expected Softmax()"
+        )
+    return p
+
+
+def check_output(option: str, path: Path, *inputs: Path | None) -> None:
+    """Raise an error if the value of an option cannot be written, or is a file that is needed otherwise."""
+    if any(other is not None and os.path.realpath(path) == os.path.realpath(other) for other in inputs):
+        raise click.UsageError(f"{option} {path} would overwrite a file of that name that is needed: choose another")
     try:
-        return cnnlib.Network.load(path) if path else cnnlib.load_pretrained()
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        check_writable(path)
+    except OSError as error:
+        raise click.ClickException(f"{option} {path} cannot be written: {error}") from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.pass_context
 def main(context: click.Context) -> None:
     """Train convolutional networks, written from scratch in NumPy, and let them read digits.
@@ -60,7 +144,7 @@ def main(context: click.Context) -> None:
 @data_option
 def data(name: str) -> None:
     """Fetch a data set, check it to the last bit, and prepare it. Done once; again does no harm."""
-    found = load(name)
+    found = LOADERS[name]()
     click.echo(f"{found.name}: {len(found.train_images):,} training images and {len(found.test_images):,} test images")
     for part, labels in (("training", found.train_labels), ("test", found.test_labels)):
         counts = np.bincount(labels, minlength=len(found.classes))
@@ -70,10 +154,10 @@ def data(name: str) -> None:
 @main.command()
 @data_option
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="lenet5", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--learning-rate", "--rate", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True)
-@click.option("--weight-decay", type=click.FloatRange(0), default=5e-4, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, 1_000_000), default=5, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=64, show_default=True)
+@click.option("--learning-rate", "--rate", type=FiniteRange(0, min_open=True), default=0.05, show_default=True)
+@click.option("--weight-decay", type=FiniteRange(0), default=5e-4, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
 @click.option(
     "--augment/--no-augment",
@@ -81,7 +165,7 @@ def data(name: str) -> None:
     show_default=True,
     help="Distort the training images at random, and add strokes to half of MNIST's ones, sevens and nines.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--output", type=new_file, help="Where the model goes.  [default: models/ARCHITECTURE.npz]")
 @click.option(
     "--checkpoints",
@@ -120,12 +204,14 @@ def train(
     checkpoint = checkpoints / f"{architecture}-{name}-{seed}.npz"
     is_main = communicator is None or communicator.rank == 0
     if is_main:
-        load(name)  # perhaps a download, for which the other processes wait
+        check_output("--output", output, checkpoint)
+        check_output("--checkpoints", checkpoint)
+        LOADERS[name]()  # perhaps a download, for which the other processes wait
         if restart:
             checkpoint.unlink(missing_ok=True)
     if communicator is not None:
         communicator.broadcast(None)
-    images = load(name)
+    images = LOADERS[name]()
     network = ARCHITECTURES[architecture](np.random.default_rng(seed))
     cut = len(images.train_images) * 11 // 12
     parts = (images.train_images, images.train_labels)
@@ -135,7 +221,7 @@ def train(
             np.concatenate(pair) for pair in zip((x, t), variants(x, t, 0.5, np.random.default_rng(seed)), strict=True)
         )
     click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
-    command = " ".join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
+    command = shlex.join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
     try:
         history = network.train(
             x,
@@ -156,14 +242,14 @@ def train(
             click.echo(f"\nStopped. To go on: python -m cnnlib {command} --resume", err=True)
         sys.exit(130)
     except FileExistsError as error:
+        if not checkpoint.is_file():
+            raise
         raise click.ClickException(
             f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
     except FloatingPointError as error:
         advice = f"python -m cnnlib {command} --learning-rate {learning_rate / 10:.3g} --restart"
         raise click.ClickException(f"{error}\nFor example: {advice}") from error
-    except (TypeError, ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
     if not is_main:
         return
     share = history["validation_accuracy"][-1]
@@ -189,25 +275,27 @@ def train(
 @click.option("--figure", type=new_file, default=Path("models/predictions.png"), show_default=True)
 @data_option
 def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: str) -> None:
-    """Read digits: those in IMAGES (PNG or JPEG, one digit each), or else the test images of a data set.
+    """Read digits: those in IMAGES (PNG, JPEG and the like, one digit each), or else the test images of a data set.
 
     For a data set, print the accuracy, and draw forty examples, twenty of them wrong, to --figure.
     """
-    network = load_model(model)
+    network = load_model(model, tuple("0123456789"))  # each data set has ten classes
     if images:
         failed = False
         for path in images:
             try:
-                p = network.predict(cnnlib.read_digit(path)[np.newaxis])[0]
+                image = cnnlib.read_digit(path)
             except (OSError, ValueError) as error:
-                click.echo(f"{path}: {error}", err=True)
+                click.echo(printable(f"{path}: {error}"), err=True)
                 failed = True
                 continue
-            click.echo(f"{path}: {p.argmax()} ({p.max():.1%})")
+            p = probabilities(network, image[np.newaxis])[0]
+            click.echo(f"{printable(str(path), '')}: {p.argmax()} ({percent(p.max())})")
         sys.exit(1 if failed else 0)
 
-    found = load(name)
-    p = network.predict(found.test_images)
+    check_output("--figure", figure, model)
+    found = LOADERS[name]()
+    p = probabilities(network, found.test_images)
     guesses = p.argmax(axis=1)
     right = guesses == found.test_labels
     click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are classified correctly")
@@ -233,14 +321,36 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: st
 @click.argument("model", required=False, type=old_file)
 def info(model: Path | None) -> None:
     """Describe a model file: its layers, its size, and how it was trained. Without MODEL, the one of the package."""
-    network = load_model(model)
+    network = cnnlib.Network.load(model) if model else cnnlib.load_pretrained()
     click.echo(network.summary())
     for name, value in network.notes.items():
-        click.echo(f"{name.replace('_', ' ')}: {f'{value:.2%}' if 'accuracy' in name else value}")
+        is_share = "accuracy" in str(name) and isinstance(value, float) and math.isfinite(value)
+        line = printable(f"{str(name).replace('_', ' ')}: {f'{value:.2%}' if is_share else value}", keep="")
+        click.echo(line if len(line) <= MAX_NOTE else f"{line[:MAX_NOTE]}...")
 
 
 def start() -> None:
     """Run the command line; under ``mpiexec``, as one of several processes, which all end if one fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # no name of a file is worth an error
+    try:
+        run()
+    finally:
+        give_up_full_output()
+
+
+def give_up_full_output() -> None:
+    """Drop what could not be printed, for example to a full disk; Python would try it again at the end and complain."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run() -> None:
+    """Run the command line in this process."""
     if not started_by_mpiexec():
         main(prog_name="python -m cnnlib")
     try:
@@ -260,6 +370,8 @@ def start() -> None:
             time.sleep(1)  # mostly all processes fail in the same way: then the first tells it, and ends the others
         error.show()
         status = error.exit_code
+    except OSError:  # nobody reads what is printed
+        status = 1
     except SystemExit as error:
         status = error.code
     if status:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cnnlib.config import as_float_array, as_rng, check_finite, check_instance, check_number, check_positive_int
+from cnnlib.layers import Layer
 from cnnlib.losses import Loss
 
 
@@ -30,7 +32,9 @@ def gradient_check(
 
     The relative error of an entry is ``|a - n| / max(|a|, |n|, scale / 100)``, for the analytic gradient a, the
     numerical gradient n, and the largest entry of the array as scale: it keeps the rounding of tiny entries from
-    sounding the alarm. The check works on a copy; nothing that it is given is changed.
+    sounding the alarm. Nor does a difference count that is smaller than the rounding of the numbers of which n is the
+    difference: where a softmax is saturated, n is nothing else. The check works on a copy; nothing that it is given is
+    changed.
 
     The point `x` should not lie on a kink (an input of zero for `ReLU`, two equal pixels for `MaxPooling`), where there
     is no derivative to find. Where a kink lies close by, between the two points, an entry that disagrees is looked at
@@ -59,30 +63,17 @@ def gradient_check(
 
     Raises
     ------
+    TypeError, ValueError
+        If an argument cannot be checked with.
     GradientError
         If one is above the tolerance; the message names the array and the index of the worst entry.
     """
-    rng = np.random.default_rng(rng)
-    x = np.array(x, dtype=np.float64)
-    if isinstance(function, Loss):
-        if t is None:
-            raise ValueError(f"the gradient of {function!r} needs targets t")
-        dy = 1.0
-        gradients = {"dx": (x, function.gradient(x, t))}
-
-        def evaluate() -> np.ndarray:
-            return np.asarray(function.value(x, t))
-
-    else:
-        function = copy.deepcopy(function).astype(np.float64)
-        dy = rng.standard_normal(function.forward(x).shape)
-        gradients = {"dx": (x, function.backward(dy.copy()).copy())}
-        for name, gradient in function.gradients().items():
-            gradients[f"d{name}"] = (function.parameters()[name], gradient.copy())
-
-        def evaluate() -> np.ndarray:
-            return function.forward(x).copy()
-
+    rng, step = as_rng(rng), check_number("step", step, "(0, inf)")
+    tolerance = check_number("tolerance", tolerance, "(0, inf]")
+    sample = None if sample is None else check_positive_int("sample", sample)
+    x = check_finite("x", as_float_array("x", x, np.float64)).copy()
+    evaluate, y, dy, gradients = prepare(function, x, t, rng)
+    rounding = 4 * np.finfo(float).eps * np.abs(dy * y).max(initial=0) / step
     errors = {}
     for name, (array, gradient) in gradients.items():
         if gradient.shape != array.shape:
@@ -92,12 +83,12 @@ def gradient_check(
             indices = [indices[i] for i in rng.choice(len(indices), sample, replace=False)]
         analytic = np.array([gradient[index] for index in indices])
         numerical = np.array([central_difference(evaluate, dy, array, index, step) for index in indices])
-        relative = entry_errors(analytic, numerical)
+        relative = entry_errors(analytic, numerical, rounding / tolerance)
         # A kink (of a ReLU, of a maximum) may lie between the two points: closer points see whether that was all.
         for closer in (step / 10, step / 100):
             for k in np.flatnonzero(~(relative <= tolerance)):
                 numerical[k] = central_difference(evaluate, dy, array, indices[k], closer)
-            relative = entry_errors(analytic, numerical)
+            relative = entry_errors(analytic, numerical, rounding / tolerance)
         worst = int(np.argmax(relative))  # the first NaN, if there is one
         errors[name] = float(relative[worst])
         if not errors[name] <= tolerance:
@@ -108,10 +99,36 @@ def gradient_check(
     return errors
 
 
-def entry_errors(analytic: np.ndarray, numerical: np.ndarray) -> np.ndarray:
-    """Return |a - n| / max(|a|, |n|, scale / 100) for every entry, where scale is the largest |n|."""
+def prepare(
+    function, x: np.ndarray, t: np.ndarray | None, rng: np.random.Generator
+) -> tuple[Callable, np.ndarray, np.ndarray, dict]:
+    """Return what computes y, y, the upstream gradient dy, and for each name an array and its gradient."""
+    check_instance("function", function, Layer | Loss, "a Layer, a Network or a Loss")
+    if x.size == 0:
+        raise ValueError(f"x has no entry to check, its shape is {x.shape}")
+    if isinstance(function, Loss):
+        if t is None:
+            raise ValueError(f"the gradient of {function!r} needs targets t")
+        value = np.asarray(function.value(x, t))
+        return lambda: np.asarray(function.value(x, t)), value, np.ones(()), {"dx": (x, function.gradient(x, t))}
+    if t is not None:
+        raise ValueError(f"targets t are for a loss, but the function is {function!r}")
+    layer = copy.deepcopy(function).astype(np.float64)
+    layer.needs_dx = True
+    y = layer.forward(x).copy()
+    dy = rng.standard_normal(y.shape)
+    gradients = {"dx": (x, layer.backward(dy.copy()).copy())}
+    for name, gradient in layer.gradients().items():
+        gradients[f"d{name}"] = (layer.parameters()[name], gradient.copy())
+    return lambda: layer.forward(x).copy(), y, dy, gradients
+
+
+def entry_errors(analytic: np.ndarray, numerical: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Return |a - n| / max(|a|, |n|, scale / 100, least) for every entry, where scale is the largest |n|."""
     scale = np.abs(numerical).max(initial=0) + np.finfo(float).tiny
-    return np.abs(analytic - numerical) / np.maximum(np.maximum(np.abs(analytic), np.abs(numerical)), scale / 100)
+    return np.abs(analytic - numerical) / np.maximum(
+        np.maximum(np.abs(analytic), np.abs(numerical)), max(scale / 100, least)
+    )
 
 
 def central_difference(evaluate: Callable, dy, array: np.ndarray, index: tuple[int, ...], step: float) -> float:

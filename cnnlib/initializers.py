@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cnnlib.config import as_rng, check_dtype, shown
+
 
 def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
     """Draw from a normal distribution of variance 2 / fan_in.
@@ -44,7 +46,7 @@ INITIALIZERS: dict[str, Callable] = {"he": he, "glorot": glorot, "zeros": zeros}
 
 
 def initialize(
-    name: str, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator | None, dtype
+    name: str, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator | int | None, dtype
 ) -> np.ndarray:
     """Return new weights of the given shape, by the initializer of that name.
 
@@ -53,19 +55,21 @@ def initialize(
     name : {"he", "glorot", "zeros"}
     fan_in, fan_out : int
         How many inputs one output depends on, and how many outputs one input reaches.
-    rng : numpy.random.Generator or None
-        The source of randomness; None takes a fresh, unseeded one.
+    rng : numpy.random.Generator, int or None
+        The source of randomness, or a seed for one; None takes a fresh, unseeded one.
 
     Raises
     ------
-    ValueError
-        For an unknown name, or for more weights than `MAX_WEIGHTS`.
+    TypeError, ValueError
+        For an unknown name, for more weights than `MAX_WEIGHTS`, or for an `rng` or `dtype` that is none.
     """
-    if name not in INITIALIZERS:
-        raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; got {name!r}")
+    if not isinstance(name, str) or name not in INITIALIZERS:
+        raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; got {shown(name)}")
     if math.prod(shape) > MAX_WEIGHTS:
         raise ValueError(
             f"weights of shape {shape} are too large: {math.prod(shape):,}, at most {MAX_WEIGHTS:,} allowed"
         )
-    rng = np.random.default_rng() if rng is None else rng
+    rng, dtype = as_rng(rng), check_dtype(dtype)
+    if name == "zeros":  # the system gives memory for them when they are first changed: until then they cost nothing
+        return np.zeros(shape, dtype)
     return INITIALIZERS[name](shape, fan_in, fan_out, rng).astype(dtype)

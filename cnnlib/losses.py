@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.config import Configured, as_float_array, check_positive_int
+from cnnlib.config import Configured, as_array, as_float_array, check_finite, check_int, shown
 from cnnlib.layers.activations import Softmax
 
 
@@ -42,17 +42,19 @@ class Loss(Configured):
         TypeError
             If they are not real numbers.
         ValueError
-            Unless both are (N, M), with N > 0; and, for a cross-entropy, every row of `t` is a distribution.
+            Unless both are (N, M), with N > 0 and M > 0, and the targets are finite; and, for a cross-entropy, every
+            row of `t` is a distribution.
         """
-        y, t = as_float_array("predictions", y), as_float_array("targets", t)
+        y, t = as_float_array("predictions", y), check_finite("targets", as_float_array("targets", t))
         if y.ndim != 2 or y.shape != t.shape:
             raise ValueError(f"a loss expects predictions and targets of one shape (N, M), got {y.shape} and {t.shape}")
-        if len(y) == 0:
-            raise ValueError("a loss is a mean over the batch, and this batch is empty")
-        if self.targets_are_distributions and not (t.min() >= 0 and np.abs(t.sum(axis=1) - 1).max() <= 1e-3):
+        if y.size == 0:
+            raise ValueError(f"a loss is a mean over the batch, and this batch is empty: its targets are {t.shape}")
+        wrong = (np.abs(t.sum(axis=1) - 1) > 1e-3) | (t.min(axis=1) < 0)
+        if self.targets_are_distributions and wrong.any():
             raise ValueError(
-                "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, "
-                "and no entry may be negative"
+                "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, and no entry "
+                f"may be negative; got {shown(t[wrong][0].tolist())} in row {wrong.argmax()}"
             )
         return y, t
 
@@ -110,19 +112,27 @@ class SoftmaxCrossEntropy(Loss):
         return (Softmax().forward(z) - t) / len(z)
 
 
+MAX_CLASSES = 10**6  # more would be a slip of the keyboard
+
+
 def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
     """Turn class numbers (N,) into rows (N, classes) that are 1 at the class and 0 elsewhere.
 
     Raises
     ------
-    ValueError
-        If a label is not a whole number from 0 to ``classes - 1``.
+    TypeError, ValueError
+        If a label is not a whole number from 0 to ``classes - 1``; if there are more than a million classes.
     """
-    labels, classes = np.asarray(labels), check_positive_int("classes", classes)
+    labels, classes = as_array("labels", labels), check_int("classes", classes, 1, MAX_CLASSES)
+    if labels.size == 0:
+        labels = labels.astype(int)  # an empty list has no whole numbers, but no others either
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be whole numbers (N,), got {labels.dtype} of shape {labels.shape}")
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
-    t = np.zeros((len(labels), classes), dtype)
+    try:
+        t = np.zeros((len(labels), classes), dtype)
+    except TypeError:
+        raise TypeError(f"dtype must be one of numbers, such as np.float32, got {shown(dtype)}") from None
     t[np.arange(len(labels)), labels] = 1
     return t

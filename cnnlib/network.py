@@ -1,13 +1,14 @@
 """The network: layers in a row, of which the shape of the input is known, and which can be trained and saved."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from cnnlib import saving, training
 from cnnlib.blas import blas_threads, one_blas_thread
-from cnnlib.config import as_float_array, check_positive_int
+from cnnlib.config import as_array, check_finite, check_number, check_positive_int, check_shape
 from cnnlib.layers import Layer, Sequential, batch_last
 from cnnlib.layers.fused_convolution import fuse
 from cnnlib.layers.layer import all_layers, copy_layer, set_training
@@ -22,30 +23,40 @@ class Network(Sequential):
     layers : list of Layer
     input_shape : tuple of int
         The shape of one example: ``(C, H, W)`` for images, ``(D,)`` for features.
+    max_input : float or None
+        The largest size of a number in floating-point images; None for images of any scale.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If a layer does not fit the one before it, or a layer object stands in two places.
 
     Notes
     -----
-    Images of one channel may be given without it, as ``(N, H, W)``. Arrays of dtype uint8 are taken as images with
-    values from 0 to 255 and divided by 255; every other array is taken as it is.
+    Images of one channel may be given without it, as ``(N, H, W)``.
+
+    The scale of images is decided by their dtype. *uint8 are pixels from 0 to 255, and are divided by 255. Floating
+    point is scaled already.* (Booleans are 0 and 1.) What does not fit the rule is an error: other whole numbers, of
+    which nobody can tell the scale, and floating-point numbers above `max_input`, which are pixels that nobody has
+    divided. If uint8 holds nothing above 1, it is a mask rather than pixels, and there is a warning. Features (D,) are
+    taken as they are, so uint8 is refused there.
     """
 
-    def __init__(self, layers: list[Layer], input_shape: tuple[int, ...]):
+    def __init__(self, layers: list[Layer], input_shape: tuple[int, ...], max_input: float | None = 32.0):
         super().__init__(layers)
-        self.input_shape = tuple(check_positive_int("input_shape", size) for size in input_shape)
+        self.input_shape = check_shape("input_shape", input_shape, minimum=1)
+        self.max_input = None if max_input is None else check_number("max_input", max_input, "(0, inf)")
         self.notes: dict = {}
         self.output_shapes(self.input_shape)  # an error if layers do not fit
 
     def __getitem__(self, index: int | slice) -> "Layer | Network":
         """Return a layer, or for a slice the network of those layers, which are the same objects."""
         if not isinstance(index, slice):
-            return self.layers[index]
+            return super().__getitem__(index)
         start = index.indices(len(self))[0]
-        return Network(self.layers[index], self.shapes[start - 1] if start else self.input_shape)
+        if start:  # the numbers between two layers may have any size
+            return Network(self.layers[index], self.shapes[start - 1], max_input=None)
+        return Network(self.layers[index], self.input_shape, self.max_input)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -73,19 +84,53 @@ class Network(Sequential):
         network = fuse(self)
         network.needs_dx = needs_dx
         set_training(network, training)
+        for layer in (network, *all_layers(network)):
+            layer.watches = False
         return network
 
     def as_batch(self, x: np.ndarray) -> np.ndarray:
         """Return a batch in the shape ``(N, *input_shape)``, or raise an error that says why it does not fit."""
-        x = np.asarray(x)
-        if x.dtype.kind not in "fiub":
-            raise TypeError(f"x must be an array of real numbers, got dtype {x.dtype}")
+        x = as_array("x", x)
         if self.input_shape[0] == 1 and x.ndim == len(self.input_shape):
             x = x[:, np.newaxis]
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"expected a batch of examples of shape (N, {shape}), got an array of shape {x.shape}")
+        if x.size:
+            (self.check_numbers if x.dtype.kind == "f" else self.check_scale)(x)
         return x
+
+    def check_numbers(self, x: np.ndarray) -> None:
+        """Raise a ValueError if floating-point numbers are not finite, or images are not scaled, see `Network`."""
+        largest = max(x.max(), -x.min())
+        if not largest <= np.finfo(self.dtype).max:  # so it is for NaN
+            check_finite("x", x)
+            raise ValueError(f"x holds numbers up to {largest:g}, which are too large for {self.dtype}")
+        if len(self.input_shape) == 3 and self.max_input is not None and largest > self.max_input:
+            raise ValueError(
+                f"x are images in {x.dtype} with numbers up to {largest:g}: floating point must be scaled already "
+                f"(x / 255), or its scale meant: the network's max_input is {self.max_input:g}, None allows any"
+            )
+
+    def check_scale(self, x: np.ndarray) -> None:
+        """Raise a ValueError, or give a warning, if whole numbers do not fit the rule about their scale."""
+        images, pixels = len(self.input_shape) == 3, x.dtype == np.uint8
+        if pixels and not images:
+            raise ValueError(
+                "x are features in uint8, which are not divided by 255: divide pixels yourself (x / 255), and convert "
+                "other numbers (x.astype(np.float32))"
+            )
+        if images and not pixels and x.dtype.kind != "b":
+            raise ValueError(
+                f"x are images in {x.dtype}, whose scale is unknown: uint8 are pixels from 0 to 255 "
+                "(x.astype(np.uint8)), floating point is scaled already (x / 255)"
+            )
+        if pixels and x.max() == 1:
+            warnings.warn(
+                "x are images in uint8 with nothing above 1, which are divided by 255 as pixels from 0 to 255 are: "
+                "if it is a mask, pass x.astype(bool)",
+                stacklevel=4,
+            )
 
     def to_input(self, x: np.ndarray) -> np.ndarray:
         """Return a batch as `forward` needs it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
@@ -98,13 +143,13 @@ class Network(Sequential):
 
     def as_targets(self, t: np.ndarray, N: int) -> np.ndarray:
         """Return targets (N, M) of the network's dtype, from class numbers (N,) or from targets."""
-        t, shape = np.asarray(t), self.shapes[-1]
+        t, shape = as_array("targets", t), self.shapes[-1]
         if t.ndim == 1 and len(shape) == 1 and shape[0] > 1:
             t = one_hot(t, shape[0], self.dtype)
         if t.shape != (N, *shape):
             expected = ", ".join(map(str, (N, *shape)))
             raise ValueError(f"{N} examples need targets of shape ({expected}), got an array of shape {t.shape}")
-        return as_float_array("targets", t, self.dtype)
+        return t.astype(self.dtype, copy=False)
 
     def predict(self, x: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M)."""
@@ -112,7 +157,9 @@ class Network(Sequential):
 
     def evaluate(self, x: np.ndarray, t: np.ndarray, loss: Loss | None = None) -> tuple[float, float]:
         """Return the mean loss and the accuracy on examples `x` with targets `t` (see `train`)."""
-        layers, loss = training.scores_and_loss(self.fused(), loss or CategoricalCrossEntropy())
+        loss = CategoricalCrossEntropy() if loss is None else loss
+        layers, loss = training.scores_and_loss(self.fused(), loss)
+        x = self.as_batch(x)
         t = self.as_targets(t, len(x))
         y = predict_batches(layers, self, x)
         return loss.value(y, t), training.accuracy(y, t)
@@ -139,7 +186,8 @@ class Network(Sequential):
     @property
     def config(self) -> dict:
         """What `load` needs to build a network of the same architecture."""
-        return {"input_shape": list(self.input_shape), "dtype": self.dtype.name, **super().config}
+        own = {"input_shape": list(self.input_shape), "max_input": self.max_input, "dtype": self.dtype.name}
+        return own | super().config
 
     def save(self, path: str | os.PathLike, **notes) -> None:
         """Write the network to one ``.npz`` file, whole or not at all; `notes` (JSON) are kept beside it.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnlib.config import Configured
+from cnnlib.config import Configured, as_float_array, check_number, shown
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]  # (parameter, gradient), of one shape
 
@@ -13,8 +13,9 @@ class Optimizer(Configured):
     """Changes parameters in place, step by step.
 
     An optimizer sees nothing of the network but its (parameter, gradient) pairs. What it remembers of earlier steps is
-    in `state`: for every name a list with one array a parameter. Weight decay applies to weights, which have two
-    dimensions or more, and not to biases.
+    in `state`: for every name a list with one array a parameter. So an optimizer belongs to the parameters of its first
+    step, and refuses others: their first moves would come from the gradients of another network. Weight decay applies
+    to weights, which have two dimensions or more, and not to biases.
 
     Attributes
     ----------
@@ -23,24 +24,30 @@ class Optimizer(Configured):
     steps : int
         How many steps have been taken.
     state : dict of str to list of ndarray
+    parameters : list of ndarray or None
+        What the last step moved.
     """
 
     state_names: tuple[str, ...] = ()
 
     def __init__(self, learning_rate: float, weight_decay: float = 0.0):
-        if not learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {learning_rate}")
-        if not weight_decay >= 0:
-            raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.learning_rate = check_number("learning_rate", learning_rate, "(0, inf)")
+        self.weight_decay = check_number("weight_decay", weight_decay, "[0, inf)")
         self.steps = 0
         self.state = {}
+        self.parameters = None
 
     def step(self, pairs: Pairs, scale: float = 1.0) -> None:
-        """Move every parameter once, with the learning rate ``learning_rate * scale``."""
-        if not self.steps:
-            self.state = {name: [np.zeros_like(p) for p, _ in pairs] for name in self.state_names}
+        """Move every parameter once, with the learning rate ``learning_rate * scale``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a gradient is not of the shape of its parameter; if the parameters are not those of the first step.
+        """
+        check_number("scale", scale)
+        pairs = check_pairs(pairs)
+        self.check_parameters([parameter for parameter, _ in pairs])
         self.steps += 1
         for index, (parameter, gradient) in enumerate(pairs):
             self.update(index, parameter, gradient, self.learning_rate * scale)
@@ -48,6 +55,34 @@ class Optimizer(Configured):
     def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         """Move the parameter of that index."""
         raise NotImplementedError
+
+    def check_parameters(self, parameters: list[np.ndarray]) -> None:
+        """Begin with these parameters, or raise a ValueError if there were others before."""
+        if not self.steps:
+            self.state = {name: [np.zeros_like(parameter) for parameter in parameters] for name in self.state_names}
+        elif self.parameters is not None and [*map(id, self.parameters)] != [*map(id, parameters)]:
+            raise ValueError(
+                f"{self!r} has taken {self.steps} steps with other parameters: every network needs a new optimizer"
+            )
+        self.parameters = parameters
+
+
+def check_pairs(pairs: Pairs) -> Pairs:
+    """Return the pairs if each is a parameter and a gradient of its shape; TypeError or ValueError otherwise."""
+    try:
+        pairs = [(parameter, gradient) for parameter, gradient in pairs]
+    except (TypeError, ValueError):
+        raise TypeError(f"pairs must be a list of (parameter, gradient), got {shown(pairs)}") from None
+    for index, (parameter, gradient) in enumerate(pairs):
+        if not isinstance(parameter, np.ndarray) or parameter.dtype.kind != "f":
+            raise TypeError(f"parameter {index} must be an array of floating-point numbers, got {shown(parameter)}")
+        gradient = as_float_array(f"gradient {index}", gradient)
+        if gradient.shape != parameter.shape:
+            raise ValueError(
+                f"gradient {index} must be of the shape of its parameter, {parameter.shape}, got {gradient.shape}"
+            )
+        pairs[index] = parameter, gradient
+    return pairs
 
 
 class SGD(Optimizer):
@@ -66,9 +101,7 @@ class SGD(Optimizer):
 
     def __init__(self, learning_rate: float = 0.05, momentum: float = 0.9, weight_decay: float = 0.0):
         super().__init__(learning_rate, weight_decay)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {momentum}")
-        self.momentum = momentum
+        self.momentum = check_number("momentum", momentum, "[0, 1)")
 
     def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         velocity = self.state["velocity"][index]
@@ -103,14 +136,9 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         super().__init__(learning_rate, weight_decay)
-        for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= beta < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {beta}")
-        if not epsilon > 0:
-            raise ValueError(f"epsilon must be positive, got {epsilon}")
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
+        self.beta1 = check_number("beta1", beta1, "[0, 1)")
+        self.beta2 = check_number("beta2", beta2, "[0, 1)")
+        self.epsilon = check_number("epsilon", epsilon, "(0, inf)")
 
     def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         mean, square = self.state["mean"][index], self.state["square"][index]

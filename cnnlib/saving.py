@@ -7,16 +7,25 @@ run needs, beside arrays, to go on as if nothing had happened.
 
 import json
 import os
+import re
 import zipfile
 
 import numpy as np
 
+from cnnlib.config import DTYPES, check_finite, check_path, shown
 from cnnlib.files import atomic_write
+from cnnlib.initializers import INITIALIZERS
 from cnnlib.layers import LAYERS, Layer
 
 MODEL, CHECKPOINT = "cnnlib network 1", "cnnlib checkpoint 2"
 MAX_LAYERS, MAX_DEPTH = 1_000, 20
-DTYPES = ("float32", "float64")
+MAX_COST = 40  # the most that JSON text costs: each of many empty lists has three bytes, and takes a hundred
+# The header of an array in version 1 of NumPy's format; before it stand 8 bytes and the header's length in 2.
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\0..\{'descr': '(<f4|<f8|>f4|>f8|\|u1)', 'fortran_order': (True|False), "
+    rb"'shape': \(([0-9, ]*)\), \} *\n",
+    re.DOTALL,
+)
 
 
 def save_network(path: str | os.PathLike, network, notes: dict) -> None:
@@ -28,9 +37,14 @@ def save_network(path: str | os.PathLike, network, notes: dict) -> None:
             raise TypeError(
                 f"{name} is {array.dtype}: a network is saved in float32 or float64, one for all its arrays"
             )
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds numbers that are not finite: such a network is not saved")
-    write_arrays(path, arrays, {"format": MODEL, "network": network.config, "notes": notes})
+        check_finite(name, array)
+    description = {"format": MODEL, "network": network.config, "notes": notes}
+    try:
+        description = json.loads(json.dumps(description))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"notes must be what JSON can hold, numbers, text, lists and dictionaries: {error}") from None
+    build_network(type(network), description["network"], arrays)  # what is saved can be loaded
+    write_arrays(path, arrays, description)
 
 
 def load_network(path: str | os.PathLike, network_class: type):
@@ -52,24 +66,26 @@ def build_network(network_class: type, config: dict, arrays: dict[str, np.ndarra
     layers = build_layers(config["layers"], arrays, config["dtype"])
     if arrays:
         raise ValueError(f"it holds arrays of no layer: {', '.join(sorted(arrays))}")
-    return network_class(layers, tuple(config["input_shape"]))
+    return network_class(layers, tuple(config["input_shape"]), config.get("max_input", 32.0))
 
 
 def build_layers(entries: list[dict], arrays: dict[str, np.ndarray], dtype: str, path: tuple = ()) -> list[Layer]:
     """Build layers from their configs, and give them their arrays, which are taken out of `arrays`."""
-    if len(entries) > MAX_LAYERS or len(path) > MAX_DEPTH:
+    if type(entries) is not list or len(entries) > MAX_LAYERS or len(path) > MAX_DEPTH:
         raise ValueError(f"it has more than {MAX_LAYERS} layers in a row, or more than {MAX_DEPTH} in one another")
     layers = []
     for index, entry in enumerate(entries):
         entry, place = dict(entry), (*path, str(index))
         name = entry.pop("class")
         if name not in LAYERS:
-            raise ValueError(f"layer {'.'.join(place)} is a {name!r}, expected one of {', '.join(LAYERS)}")
+            raise ValueError(f"layer {'.'.join(place)} is a {shown(name)}, expected one of {', '.join(LAYERS)}")
         if "layers" in entry:
             entry["layers"] = build_layers(entry["layers"], arrays, dtype, place)
         initializer = entry.get("initializer")
         if initializer is not None:
-            entry["initializer"] = "zeros"  # costs nothing, whatever size the file claims
+            if initializer not in INITIALIZERS:
+                raise ValueError(f"initializer of layer {'.'.join(place)} is {shown(initializer)}")
+            entry |= {"initializer": "zeros", "dtype": dtype}  # zeros cost nothing, whatever size the file claims
         layer = LAYERS[name](**entry)
         if initializer is not None:
             layer.initializer = initializer
@@ -139,25 +155,24 @@ def load_checkpoint(path: str | os.PathLike, run) -> tuple[dict[str, np.ndarray]
 def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> None:
     """Raise an error unless everything that `restore_checkpoint` uses is there and as it must be."""
     steps, history = description["steps"], description["history"]
-    if type(steps) is not int or history.keys() != run.history.keys() or steps != run.steps * len(history["loss"]):
+    epochs = len(history["loss"])
+    if type(steps) is not int or steps != run.steps * epochs or epochs > run.epochs or [*history] != [*run.history]:
         raise ValueError("its history does not fit its number of steps")
     for name, values in history.items():
-        if not all(type(value) in (int, float) for value in values):
-            raise ValueError(f"its {name} must be a list of numbers")
-        expected = {"batch_loss": (steps,)}.get(name, (0, len(history["loss"])))
-        if len(values) not in expected or (name in ("loss", "learning_rate") and len(values) != expected[-1]):
-            raise ValueError(f"its {name} has {len(values)} entries")
+        lengths = {"batch_loss": (steps,), "loss": (epochs,), "learning_rate": (epochs,)}.get(name, (0, epochs))
+        if type(values) is not list or len(values) not in lengths or {*map(type, values)} - {int, float}:
+            raise ValueError(f"its {name} must be a list of {lengths[-1]} numbers")
     np.random.default_rng().bit_generator.state = description["rng"]
     parameters = run.network.parameters()
-    kinds = ["", *(f"{kind}." for kind in (run.optimizer.state_names if steps else ()))]
+    kinds = {"", *(f"{kind}." for kind in (run.optimizer.state_names if steps else ()))}
+    kinds |= {name.removesuffix(each) for name in arrays for each in parameters if name.endswith(f".{each}")}
+    kinds = {kind for kind in kinds if kind.count(".") < 2}
     expected = {f"{kind}{name}": array for kind in kinds for name, array in parameters.items()}
     for name, array in expected.items():
         if name not in arrays or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype):
             raise ValueError(f"{name} is missing, or is not {array.dtype} of shape {array.shape}")
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
-        if name not in expected and not name.startswith("best."):
+    for name in arrays.keys() - expected.keys():
+        if "." not in name:
             raise ValueError(f"{name} does not belong there")
 
 
@@ -181,7 +196,7 @@ def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], descrip
 
 
 def read_arrays(path: str | os.PathLike, expected_format: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Read what `write_arrays` wrote. It costs at most a few times the file's size, in time and in memory.
+    """Read what `write_arrays` wrote. It costs memory for at most `MAX_COST` times the file's size.
 
     Raises
     ------
@@ -190,10 +205,11 @@ def read_arrays(path: str | os.PathLike, expected_format: str) -> tuple[dict[str
     ValueError
         If it is not such a file, or is damaged.
     """
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no file {os.fspath(path)}")
+    path = check_path("path", path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
-        if not os.path.isfile(path):  # a pipe would make us wait, a device may have no end
+        if not path.is_file():  # a pipe would make us wait, a device may have no end
             raise ValueError("it is not an ordinary file")
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -202,20 +218,27 @@ def read_arrays(path: str | os.PathLike, expected_format: str) -> tuple[dict[str
             if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
                 raise ValueError("its arrays claim to be larger than the file")
             arrays = {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
+        if len(arrays) != len(members):
+            raise ValueError("two of its arrays have one name")
         description = json.loads(arrays.pop("description").tobytes().decode())
         if description.get("format") != expected_format:
-            raise ValueError(f"its format is {description.get('format')!r}, expected {expected_format!r}")
-    except Exception as error:  # a damaged archive makes zipfile, zlib, json and numpy raise nearly anything
-        raise ValueError(f"{os.fspath(path)} is not a readable cnnlib file: {_message(error)}") from error
+            raise ValueError(f"its format is {shown(description.get('format'))}, expected {expected_format!r}")
+    except Exception as error:  # a damaged archive makes zipfile, json and numpy raise nearly anything
+        raise ValueError(f"{path} is not a readable cnnlib file: {_message(error)}") from error
     return arrays, description
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(member) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-    if array.dtype not in (*DTYPES, "uint8"):
-        raise ValueError(f"{member.filename} holds {array.dtype}, expected {' or '.join(DTYPES)}")
-    return array
+    """Read one array. NumPy's own reader believes a header, and makes an array of the size that it claims."""
+    data = archive.read(member)
+    header = HEADER.match(data)
+    if header is None:
+        raise ValueError(f"{member.filename} is not an array of {', '.join(DTYPES)} or uint8 that np.savez wrote")
+    descr, fortran_order, sizes = (group.decode() for group in header.groups())
+    array = np.frombuffer(data, descr, offset=10 + int.from_bytes(data[8:10], "little"))
+    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
+    array = array.reshape(shape, order="F" if fortran_order == "True" else "C").copy()
+    return check_finite(member.filename.removesuffix(".npy"), array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def _message(error: Exception) -> str:

@@ -4,16 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cnnlib.config import check_number
+
 Schedule = Callable[[float], float]
 
 
 def constant(progress: float) -> float:
     """Keep the learning rate as it is."""
+    check_number("progress", progress, "[0, 1]")
     return 1.0
 
 
 def cosine(progress: float) -> float:
     """Lower the learning rate from its full value to zero, along half a cosine wave."""
+    check_number("progress", progress, "[0, 1]")
     return 0.5 * (1 + np.cos(np.pi * progress))
 
 
@@ -26,6 +30,12 @@ def one_cycle(progress: float, warmup: float = 0.3, start: float = 0.04) -> floa
     ----------
     Smith and Topin (2018), "Super-convergence: very fast training of neural networks using large learning rates".
     """
+    for name, value, interval in (
+        ("progress", progress, "[0, 1]"),
+        ("warmup", warmup, "[0, 1)"),
+        ("start", start, "[0, 1]"),
+    ):
+        check_number(name, value, interval)
     if progress < warmup:
         return start + (1 - start) * (1 - cosine(progress / warmup))
     return cosine((progress - warmup) / (1 - warmup))

@@ -5,6 +5,7 @@ its history, its progress bar, its checkpoints, is a `Callback`: something that 
 """
 
 import collections
+import contextlib
 import csv
 import hashlib
 import io
@@ -12,13 +13,23 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cnnlib.blas import one_blas_thread
-from cnnlib.config import check_positive_int
-from cnnlib.files import atomic_write
+from cnnlib.config import (
+    as_array,
+    check_finite,
+    check_instance,
+    check_int,
+    check_number,
+    check_path,
+    check_positive_int,
+    shown,
+)
+from cnnlib.files import atomic_write, exclusive
 from cnnlib.layers import Sequential, Softmax
 from cnnlib.losses import CategoricalCrossEntropy, Loss, SoftmaxCrossEntropy
 from cnnlib.optimizers import SGD, Optimizer
@@ -79,7 +90,8 @@ def train(
         A file that holds the state of the run after the last whole epoch. A run that is stopped at any moment, and
         resumed, ends with the same bits as one that was not.
     resume : bool
-        Go on from the checkpoint, if there is one; all other arguments must be those of the first call.
+        Go on from the checkpoint, if there is one; all other arguments must be those of the first call, and that run
+        must have ended.
     progress : bool
         Whether to show a progress bar.
     callbacks : sequence of Callback
@@ -101,41 +113,49 @@ def train(
         If shapes or labels do not fit, or numbers are not finite; if the checkpoint is damaged, or of another run.
     FileExistsError
         If there is a checkpoint already and `resume` is false.
+    RuntimeError
+        If another run is writing to that checkpoint.
     FloatingPointError
         If the loss or a parameter is no longer a finite number; the usual cause is too high a learning rate. The
         network then has the weights of its last good epoch.
     """
-    optimizer, loss = optimizer or SGD(), loss or CategoricalCrossEntropy()
-    check_kinds(optimizer, loss, schedule, augment, communicator)
-    x, t = check_examples(network, x, t)
-    steps = math.ceil(len(x) / check_positive_int("batch_size", batch_size))  # per epoch
-    rng = np.random.default_rng(seed)
-    run = Run(network, optimizer, rng, check_positive_int("epochs", epochs), steps, communicator)
+    optimizer, loss = default(optimizer, SGD), default(loss, CategoricalCrossEntropy)
+    check_kinds(optimizer, loss, schedule, augment, communicator, resume, progress, callbacks)
+    (x, t), validation = check_examples(network, x, t, loss), check_validation(network, validation, loss)
+    seed, epochs = check_int("seed", seed, minimum=0), check_positive_int("epochs", epochs)
+    steps = -(-len(x) // check_positive_int("batch_size", batch_size))  # per epoch, rounded up
+    run = Run(network, optimizer, np.random.default_rng(seed), epochs, steps, communicator)
     callbacks = [FiniteCheck(), History(validation, loss), *callbacks]
     if checkpoint is not None:
-        run.settings = {"epochs": epochs, "batch_size": batch_size, "optimizer": repr(optimizer), "loss": repr(loss)}
-        run.settings |= {"schedule": describe(schedule), "augment": describe(augment), "seed": seed}
-        run.settings |= {"network": network.config, "data": fingerprint(x, t, *(validation or ()))}
-        start_or_resume(run, checkpoint, resume)
+        run.settings = describe(run, batch_size, seed, (loss, schedule, augment), (x, t, *(validation or ())))
         callbacks.append(Checkpoint(checkpoint))
     if progress and run.is_main:
         callbacks.append(ProgressBar())
-    fast = network.fused(needs_dx=False, training=True)
-    notify(callbacks, "on_train_begin", run)
-    try:
-        while run.epoch < epochs and not run.stop:
-            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # FiniteCheck says it better
-                for run.step, batch in enumerate(shuffled_batches(len(x), batch_size, rng)):
-                    run.scale = check_scale(schedule, run.progress)
-                    examples = x[batch] if augment is None else augment(x[batch], rng)
-                    result = train_step(fast, examples, t[batch], optimizer, loss, run.scale, communicator)
-                    run.loss, run.accuracy, run.batch_size = *result, len(batch)
-                    notify(callbacks, "on_step_end", run)
-            run.epoch += 1
-            notify(callbacks, "on_epoch_end", run)
-    finally:
-        notify(callbacks, "on_train_end", run)
+    with nullcontext() if checkpoint is None else start_or_resume(run, checkpoint, resume):
+        notify(callbacks, "on_train_begin", run)
+        try:
+            fast = network.fused(needs_dx=False, training=True)
+            while run.epoch < epochs and not run.stop:
+                run_epoch(run, fast, x, t, batch_size, loss, schedule, augment, callbacks)
+        finally:
+            notify(callbacks, "on_train_end", run)
     return run.history
+
+
+def run_epoch(
+    run: "Run", network, x: np.ndarray, t: np.ndarray, batch_size: int, loss: Loss, schedule, augment, callbacks
+) -> None:
+    """Go through all examples once: pick a batch, go forward, compute the loss, go backward, take a step."""
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # FiniteCheck says it better
+        for step, batch in enumerate(shuffled_batches(len(x), batch_size, run.rng)):
+            run.step = step
+            run.scale = check_number(f"what the schedule returns at {run.progress:.3g}", schedule(run.progress))
+            examples = x[batch] if augment is None else augment(x[batch], run.rng)
+            result = train_step(network, examples, t[batch], run.optimizer, loss, run.scale, run.communicator)
+            run.loss, run.accuracy, run.batch_size = *result, len(batch)
+            notify(callbacks, "on_step_end", run)
+    run.epoch += 1
+    notify(callbacks, "on_epoch_end", run)
 
 
 def train_step(
@@ -148,6 +168,7 @@ def train_step(
     tuple of float
         The loss and the accuracy before the step.
     """
+    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as SGD(0.1)")
     if communicator is None:
         result, gradients = backpropagate(network, x, t, loss), network.gradients()
     else:
@@ -175,6 +196,7 @@ def backpropagate(network, x: np.ndarray, t: np.ndarray, loss: Loss, weight: flo
 
 def scores_and_loss(network: Sequential, loss: Loss) -> tuple[Sequential, Loss]:
     """Return the layers and the loss that training uses: softmax and cross-entropy are exact only together."""
+    check_instance("loss", loss, Loss, "a Loss, such as MeanSquaredError()")
     if isinstance(loss, CategoricalCrossEntropy) and isinstance(network[-1], Softmax) and len(network) > 1:
         return network[:-1], SoftmaxCrossEntropy()
     return network, loss
@@ -182,6 +204,8 @@ def scores_and_loss(network: Sequential, loss: Loss) -> tuple[Sequential, Loss]:
 
 def accuracy(y: np.ndarray, t: np.ndarray) -> float:
     """Return the share of examples whose highest score is at the target; of one output, whose side of 1/2 is right.
+
+    It is NaN if a score is: of such scores none is the highest.
 
     Parameters
     ----------
@@ -193,9 +217,11 @@ def accuracy(y: np.ndarray, t: np.ndarray) -> float:
     ValueError
         If the shapes differ or are not (N, M), or if there are no examples.
     """
-    y, t = np.asarray(y), np.asarray(t)
-    if y.ndim != 2 or y.shape != t.shape or not len(y):
+    y, t = as_array("scores", y), as_array("targets", t)
+    if y.ndim != 2 or y.shape != t.shape or not y.size:
         raise ValueError(f"accuracy expects scores and targets of one shape (N, M), N > 0, got {y.shape} and {t.shape}")
+    if np.isnan(y.sum() + t.sum()):
+        return math.nan
     if y.shape[1] == 1:
         return float(np.mean((y > 0.5) == (t > 0.5)))
     return float(np.mean(y.argmax(axis=1) == t.argmax(axis=1)))
@@ -208,38 +234,45 @@ def shuffled_batches(N: int, batch_size: int, rng: np.random.Generator) -> Itera
         yield order[start : start + batch_size]
 
 
-def check_kinds(optimizer, loss, schedule, augment, communicator) -> None:
+def check_kinds(optimizer, loss, schedule, augment, communicator, resume, progress, callbacks) -> None:
     """Raise a TypeError if an argument of `train` is not the kind of thing that it must be."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an Optimizer, such as SGD(0.1), got {optimizer!r}")
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss, such as MeanSquaredError(), got {loss!r}")
-    if not callable(schedule):
-        raise TypeError(f"schedule must be a function, such as one_cycle, got {schedule!r}")
-    if augment is not None and not callable(augment):
-        raise TypeError(f"augment must be a function of (x, rng), got {augment!r}")
+    check_instance("optimizer", optimizer, Optimizer, "an Optimizer, such as SGD(0.1)")
+    check_instance("loss", loss, Loss, "a Loss, such as MeanSquaredError()")
+    check_instance("schedule", schedule, Callable, "a function, such as one_cycle")
+    check_instance("augment", augment, Callable | None, "a function of (x, rng)")
+    check_instance("resume", resume, bool, "True or False")
+    check_instance("progress", progress, bool, "True or False")
+    for callback in check_instance("callbacks", callbacks, Sequence, "a list of Callback"):
+        check_instance("each of callbacks", callback, Callback, "a Callback, such as EarlyStopping()")
     if communicator is not None and not hasattr(communicator, "backpropagate"):
-        raise TypeError(f"communicator must be a cnnlib.data_parallel.Communicator, got {communicator!r}")
+        raise TypeError(f"communicator must be a cnnlib.data_parallel.Communicator, got {shown(communicator)}")
 
 
-def check_examples(network, x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_examples(network, x: np.ndarray, t: np.ndarray, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
     """Return examples and their targets as arrays, or raise an error that says why a network cannot train on them."""
-    x = np.asarray(x)
-    network.as_batch(x)  # raises if they do not fit; they keep their shape, which `augment` may know
-    if len(x) == 0:
-        raise ValueError("there is nothing to train on: x holds no examples")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(f"x holds numbers that are not finite, the first at {where}: {x[where]}")
-    return x, network.as_targets(t, len(x))
+    batch = network.as_batch(x)  # raises if they do not fit; they keep their shape, which `augment` may know
+    if len(batch) == 0:
+        raise ValueError(f"there is nothing to train on: x holds no examples, its shape is {batch.shape}")
+    t = network.as_targets(t, len(batch))
+    scores_and_loss(network, loss)[1].check(np.empty_like(t), t)
+    return np.asarray(x), t
 
 
-def check_scale(schedule: Schedule, progress: float) -> float:
-    """Return what a schedule says; ValueError if that is not a finite number."""
-    scale = schedule(progress)
-    if not math.isfinite(scale):
-        raise ValueError(f"the schedule must return a finite number, got {scale} at progress {progress:.3g}")
-    return scale
+def default(value, kind: type):
+    """Return `value`, or a new object of that class for None; what is merely false, such as "", is an error later."""
+    return kind() if value is None else value
+
+
+def check_validation(network, validation, loss: Loss) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return a pair of examples and targets as arrays, or raise an error that says what is wrong with them."""
+    if validation is None:
+        return None
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise TypeError(f"validation must be a tuple of x and t, got {shown(validation)}")
+    try:
+        return check_examples(network, *validation, loss)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation: {error}") from None
 
 
 @dataclass
@@ -299,8 +332,18 @@ class Run:
         return self.communicator is None or self.communicator.rank == 0
 
 
-def start_or_resume(run: Run, path: str | os.PathLike, resume: bool) -> None:
-    """Write the first checkpoint of a run, or bring the run to where the checkpoint that is there says."""
+@contextlib.contextmanager
+def start_or_resume(run: Run, path: str | os.PathLike, resume: bool) -> Iterator[None]:
+    """Write the first checkpoint of a run, or bring the run to where the checkpoint that is there says.
+
+    As long as the context lasts, no other run can do so.
+    """
+    with exclusive(path) if run.is_main else nullcontext():
+        _start_or_resume(run, path, resume)
+        yield
+
+
+def _start_or_resume(run: Run, path: str | os.PathLike, resume: bool) -> None:
     if run.optimizer.steps:
         raise ValueError(
             f"{run.optimizer!r} has taken {run.optimizer.steps} steps already: a run with a checkpoint begins with a "
@@ -330,11 +373,12 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def describe(setting) -> object:
-    """Return what a checkpoint says of a setting: a number as it is, a function by its name, an object as printed."""
-    if isinstance(setting, int | float):
-        return setting
-    return getattr(setting, "__name__", repr(setting))
+def describe(run: Run, batch_size: int, seed: int, functions: tuple, data: tuple[np.ndarray, ...]) -> dict:
+    """Return what a checkpoint says of a run: of a function its name, of an object how it is printed."""
+    settings = {"epochs": run.epochs, "batch_size": int(batch_size), "seed": seed, "network": run.network.config}
+    for name, setting in zip(("optimizer", "loss", "schedule", "augment"), (run.optimizer, *functions), strict=True):
+        settings[name] = getattr(setting, "__name__", repr(setting))
+    return settings | {"data": fingerprint(*data)}
 
 
 class Callback:
@@ -375,7 +419,7 @@ class FiniteCheck(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self.first_loss = None
-        self.good = {name: array.copy() for name, array in run.network.parameters().items()}
+        self.good = {name: check_finite(name, array).copy() for name, array in run.network.parameters().items()}
 
     def on_step_end(self, run: Run) -> None:
         self.first_loss = run.loss if self.first_loss is None else self.first_loss
@@ -393,10 +437,11 @@ class FiniteCheck(Callback):
         """Give the network its last good weights, and raise a FloatingPointError."""
         for name, array in run.network.parameters().items():
             array[...] = self.good[name]
-        rate = run.optimizer.learning_rate * run.scale
+        cause = f"The learning rate is too high: try one below {run.optimizer.learning_rate * run.scale:.3g}."
+        if not math.isfinite(self.first_loss):
+            cause = "No step had been taken: the numbers in x, or the weights, are too large."
         raise FloatingPointError(
-            f"{what} in epoch {epoch + 1}, step {run.step + 1}; the first loss was {self.first_loss:.3g}. "
-            f"The learning rate is too high: try one below {rate:.3g}. "
+            f"{what} in epoch {epoch + 1}, step {run.step + 1}; the first loss was {self.first_loss:.3g}. {cause} "
             f"The network has the weights {f'of epoch {epoch}' if epoch else 'that it began with'} again."
         )
 
@@ -408,8 +453,6 @@ class History(Callback):
         self.validation, self.loss = validation, loss
 
     def on_train_begin(self, run: Run) -> None:
-        if self.validation is not None:
-            self.validation = check_examples(run.network, *self.validation)
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
@@ -442,7 +485,7 @@ class Checkpoint(Callback):
     """Writes the state of the run to a file after each epoch, whole or not at all."""
 
     def __init__(self, path: str | os.PathLike):
-        self.path = path
+        self.path = check_path("checkpoint", path)
 
     def on_epoch_end(self, run: Run) -> None:
         if run.is_main:
@@ -489,11 +532,10 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int = 5, monitor: str = "validation_loss", min_delta: float = 0.0):
-        if monitor not in HISTORY[:4]:
-            raise ValueError(f"monitor must be one of {', '.join(HISTORY[:4])}; got {monitor!r}")
-        if not 0 <= min_delta < math.inf:
-            raise ValueError(f"min_delta must be a number of at least 0, got {min_delta}")
-        self.patience, self.monitor, self.min_delta = check_positive_int("patience", patience), monitor, min_delta
+        if not isinstance(monitor, str) or monitor not in HISTORY[:4]:
+            raise ValueError(f"monitor must be one of {', '.join(HISTORY[:4])}; got {shown(monitor)}")
+        self.patience, self.monitor = check_positive_int("patience", patience), monitor
+        self.min_delta = check_number("min_delta", min_delta, "[0, inf)")
 
     def on_train_begin(self, run: Run) -> None:
         if run.epoch:  # resumed
@@ -530,7 +572,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = path
+        self.path = check_path("path", path)
 
     def on_epoch_end(self, run: Run) -> None:
         if not run.is_main:

@@ -51,6 +51,16 @@ function tint(value, limit) {
 
 const largest = (values) => values.flat(Infinity).reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
 
+/** Frames for `matrix.show` that make one frame around a block of cells; its left upper cell is (row, column). */
+function block(row, column, height, width = height) {
+	const frames = [];
+	for (let i = 0; i < height; i++) for (let j = 0; j < width; j++) {
+		const edges = [[i === 0, "t"], [i === height - 1, "b"], [j === 0, "l"], [j === width - 1, "r"]].filter(([on]) => on);
+		if (edges.length) frames.push([row + i, column + j, ["lf-edge", ...edges.map(([, side]) => `lf-edge-${side}`)].join(" ")]);
+	}
+	return frames;
+}
+
 /** What a figure's own script works with. */
 class Figure {
 	constructor(element, data) {
@@ -189,8 +199,9 @@ class Figure {
 	    `change(row, column, value)` makes its cells editable; `select(row, column)` is called when one is chosen, by
 	    mouse, touch or arrow keys. `show(values, {frames, limit, text})` redraws it: `frames` is a list of [row, column,
 	    class] with the classes lf-frame, lf-frame-2 or one of the figure's own; `limit` is the size at which a tint is
-	    strongest; `text(value, row, column)` prints a cell. */
-	matrix(label, values, { change = null, select = null, digits = 3, size = null } = {}) {
+	    strongest; `text(value, row, column)` prints a cell. `editable(row, column)` says which cells can be changed, where
+	    not all can. */
+	matrix(label, values, { change = null, select = null, digits = 3, size = null, editable = () => true } = {}) {
 		const table = make("table", { class: "lf-matrix", role: "grid", "aria-label": label, style: size ? `--lf-cell: ${size}` : false });
 		let [cells, current, shownValues] = [[], [0, 0], values];
 		const focusable = Boolean(change || select);
@@ -203,7 +214,7 @@ class Figure {
 		};
 		const edit = (i, j, start = null) => {
 			const cell = cells[i][j];
-			if (!change || cell.querySelector("input")) return;
+			if (!change || !editable(i, j) || cell.querySelector("input")) return;
 			const input = make("input", { type: "text", inputmode: "decimal", "aria-label": `${label}, row ${i}, column ${j}` });
 			input.value = start ?? String(shownValues[i][j]);
 			let over = false;
@@ -231,7 +242,9 @@ class Figure {
 				const cell = make("td", { role: "gridcell" }, make("span"));
 				if (focusable) {
 					cell.tabIndex = i === current[0] && j === current[1] ? 0 : -1;
-					cell.addEventListener("click", () => { choose(i, j); });
+					let again = false; // a click or a tap on a cell that has the focus edits it: phones have no keys to start with
+					cell.addEventListener("pointerdown", () => { again = document.activeElement === cell; });
+					cell.addEventListener("click", () => { choose(i, j); if (again) edit(i, j); });
 					cell.addEventListener("dblclick", () => edit(i, j));
 				}
 				return cell;
@@ -263,9 +276,13 @@ class Figure {
 			for (const [i, j, name = "lf-frame"] of frames) classes.set(`${i},${j}`, `${classes.get(`${i},${j}`) ?? ""} ${name}`);
 			next.forEach((line, i) => line.forEach((value, j) => {
 				const cell = cells[i][j];
-				cell.firstChild.textContent = text ? text(value, i, j) : number(value, digits);
-				cell.style.background = tint(value, most);
-				cell.className = classes.get(`${i},${j}`)?.trim() ?? "";
+				const next = [text ? text(value, i, j) : number(value, digits), tint(value, most), classes.get(`${i},${j}`)?.trim() ?? ""];
+				const last = cell.shown ?? [];
+				// To write what stands there already would cost most of a frame, where there are many cells.
+				if (next[0] !== last[0]) cell.firstChild.textContent = next[0];
+				if (next[1] !== last[1]) cell.style.background = next[1];
+				if (next[2] !== last[2]) cell.className = next[2];
+				cell.shown = next;
 			}));
 		};
 		rebuild();
@@ -397,5 +414,5 @@ function define(name, builder) {
 	document.querySelectorAll(`figure.live-figure[data-figure="${name}"]`).forEach(start);
 }
 
-return { define, draw, fill, largest, make, number, tint };
+return { block, define, draw, fill, largest, make, number, tint };
 })();

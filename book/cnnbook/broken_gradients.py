@@ -131,7 +131,7 @@ def examine(function: Layer | Network, x: np.ndarray) -> None:
     """Run `gradient_check` and print what it says, with numbers of four digits: "passes", or the message."""
     try:
         gradient_check(function, x)
-    except GradientError as error:
+    except (GradientError, RuntimeError) as error:
         message = re.sub(r"-?\d+\.\d{4,}(e[+-]\d+)?", lambda number: f"{float(number[0]):.4g}", str(error))
         print(textwrap.fill(message, 84, subsequent_indent="  ", break_long_words=False))
     else:

@@ -58,6 +58,24 @@ def draw_matrices(im2col: np.ndarray, col2im: np.ndarray) -> None:
         axis.set_yticks(np.arange(matrix.shape[0]) - 0.5, [])
 
 
+def gradient_examples() -> dict[str, dict]:
+    """Return small examples for the reader's gradients: two images of one channel, a kernel, two upstream gradients.
+
+    Their numbers are chosen so that every known mistake gives another wrong answer.
+    """
+    W = np.array([[1, 2, -1], [3, -2, 4], [0, 5, -3]])
+    x = np.array(
+        [[[2, 1, 0, 3, 1], [1, 0, 2, 1, 4], [0, 3, 1, 2, 0]], [[1, 0, 2, 1, 3], [2, 1, 1, 0, 2], [3, 1, 0, 4, 1]]]
+    )
+    dy = np.array([[[2, -1, 3, 2]], [[3, 5, -1, 4]]])
+    examples = {"stride 1": (x, 1, 0), "stride 2": (x, 2, 0), "stride 1, padding 1": (x[:, :1, :4], 1, 1)}
+    result = {}
+    for name, (images, stride, padding) in examples.items():
+        _, h, w = cnnlib.Convolutional(1, 1, 3, stride, padding).output_shape((1, *images.shape[1:]))
+        result[name] = {"x": images, "W": W, "dy": dy[:, :h, :w], "stride": stride, "padding": padding}
+    return result
+
+
 # The checks of the exercises
 
 

@@ -2,6 +2,8 @@
 
 The modules import each other in one direction only. Each may use those before it in this list:
 
+`checks`
+    Checks of arguments, with messages that help.
 `idx`
     The file format of MNIST.
 `download`

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.digits.mnist_frame import to_mnist_frame
+from cnnlib.digits.checks import check_images, check_number, check_rng
+from cnnlib.digits.mnist_frame import FIELD, to_mnist_frame
 from cnnlib.digits.strokes import draw_segments
 
 GRID = 5  # an elastic distortion is a smooth interpolation of displacements at GRID x GRID points
+
+# The largest settings that make sense; each begins at 0.
+LIMITS = {"rotation": 180, "shear": 10, "scale": 10, "shift": 1_000, "elastic": 1_000, "stroke_width": 1}
 
 
 def _spline_weights(pixels: int) -> np.ndarray:
@@ -45,6 +49,14 @@ class Distortion:
     stroke_width : float
         At 1, strokes become thinner or thicker by up to about one pixel on each side; at 0 they keep their width.
 
+    Raises
+    ------
+    TypeError
+        If a setting is not a number.
+    ValueError
+        If it is below 0, or above what makes sense: 180 degrees, 10 for shear and scale, 1000 pixels, a stroke width of
+        1.
+
     References
     ----------
     Simard, Steinkraus and Platt (2003), "Best practices for convolutional neural networks applied to visual document
@@ -58,11 +70,14 @@ class Distortion:
     elastic: float = 1.2
     stroke_width: float = 0.6
 
+    def __post_init__(self) -> None:
+        for name, maximum in LIMITS.items():
+            check_number(name, getattr(self, name), 0, maximum)
+
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of images (N, H, W), uint8 from 0 to 255 or float from 0 to 1; float32 from 0 to 1."""
-        images = np.asarray(images)
-        if images.ndim != 3:
-            raise ValueError(f"expected images (N, H, W), got an array of shape {images.shape}")
+        images = check_images("images", images, 3, "(N, H, W)")
+        check_rng(rng)
         if images.dtype == np.uint8:
             images = images / np.float32(255)
         images = self.change_stroke_width(images.astype(np.float32, copy=False), rng)
@@ -164,16 +179,24 @@ def variants(
     images : ndarray of shape (N, 28, 28), uint8
     labels : ndarray of shape (N,)
     share : float
-        The fraction of the ones, sevens and nines to vary, from 0 to 1.
+        The fraction of the ones, sevens and nines to vary, from 0 to 1. Images without ink stay as they are.
 
     Returns
     -------
     tuple of ndarray
         The new images (n, 28, 28), uint8, and their labels (n,).
     """
+    images, labels = check_images("images", images, 3, "(N, 28, 28)"), np.asarray(labels)
+    if images.dtype != np.uint8 or images.shape[1:] != (FIELD, FIELD) or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"expected images (N, 28, 28) of uint8 and labels (N,), got {images.dtype} of shape {images.shape} and "
+            f"labels of shape {labels.shape}"
+        )
+    check_number("share", share, 0, 1)
+    check_rng(rng)
     new = []
     for label, vary in ((1, flagged_one), (7, crossed_seven), (9, hooked_nine)):
-        chosen = np.flatnonzero(labels == label)
+        chosen = np.flatnonzero((labels == label) & images.any(axis=(1, 2)))
         chosen = rng.permutation(chosen)[: round(share * len(chosen))]
         new += [(vary(images[n], rng), label) for n in chosen]
     if not new:
@@ -183,8 +206,11 @@ def variants(
 
 def _end_of_stroke(image: np.ndarray, top: bool) -> tuple[float, float]:
     """Return row and column of the highest, or the lowest, ink, one pixel inside its edge."""
-    rows = np.flatnonzero((image > 127).any(axis=1))
-    row = rows[0] + 1 if top else rows[-1] - 1
+    dark = image > min(127, image.max() - 1)  # also in faint images
+    rows = np.flatnonzero(dark.any(axis=1))
+    row = min(rows[0] + 1, rows[-1]) if top else max(rows[-1] - 1, rows[0])
+    if not image[row].any():  # between two separate pieces of ink
+        row = rows[0] if top else rows[-1]
     ink = image[row].astype(float)
     return float(row), float(ink @ np.arange(len(ink)) / ink.sum())
 

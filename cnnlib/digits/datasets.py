@@ -8,15 +8,21 @@ divides each batch by 255.
 Three environment variables change where data comes from:
 
 CNNLIB_DATA
-    A folder with the original files, as `mnist/train-images-idx3-ubyte.gz` and so on (compressed or not).
+    A folder that holds the original files, or has them in a folder such as `mnist`, `MNIST/raw` or `fashion-mnist`.
+    They are called `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, and so on, with or without `.gz`.
 CNNLIB_CACHE
     The folder for prepared data, in place of the user's cache folder.
 CNNLIB_OFFLINE
     Set to 1, nothing is downloaded.
+
+A person who has set CNNLIB_DATA wants that data: nothing else silently takes its place.
 """
 
+import contextlib
 import os
+import tempfile
 import warnings
+import zipfile
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -26,11 +32,11 @@ import numpy as np
 from cnnlib.digits.download import DownloadError, download
 from cnnlib.digits.idx import IdxFile, read_idx
 from cnnlib.digits.mnist_frame import upscale
-from cnnlib.files import atomic_write
+from cnnlib.files import atomic_write, open_regular
 
 
 class DataError(ValueError):
-    """A data file is damaged, or does not hold what its name says."""
+    """A data file is damaged, does not hold what its name says, or is looked for in a folder that cannot be."""
 
 
 class DataNotFoundError(FileNotFoundError):
@@ -60,7 +66,10 @@ class Dataset(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """Where a data set comes from: folders below CNNLIB_DATA, mirrors on the internet, and its four files."""
+    """Where a data set comes from: folders below CNNLIB_DATA, mirrors on the internet, and its four files.
+
+    Its own folders come first, then those that another data set may use as well: their files have the same names.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -73,12 +82,13 @@ class _Source(NamedTuple):
         return f"{self.folders[0]}.npz"
 
 
+SHARED_FOLDERS = (".", "raw")
 DIGITS = tuple("0123456789")
 
 _MNIST = _Source(
     name="MNIST",
     classes=DIGITS,
-    folders=("mnist", "."),
+    folders=("mnist", "MNIST/raw", "mnist/raw", "MNIST"),
     mirrors=(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -121,7 +131,7 @@ _FASHION_MNIST = _Source(
         "Bag",
         "Ankle boot",
     ),
-    folders=("fashion-mnist",),
+    folders=("fashion-mnist", "FashionMNIST/raw", "fashion-mnist/raw", "FashionMNIST", "fashion_mnist", "fashion"),
     mirrors=(
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -147,15 +157,16 @@ _FASHION_MNIST = _Source(
 def load_mnist(fallback: bool = False) -> Dataset:
     """Return MNIST: 60,000 handwritten digits to train on, 10,000 to test on.
 
-    The data comes from the first place that has it: the folder named by CNNLIB_DATA (in `mnist/` or directly), the copy
-    prepared earlier in the user's cache folder, or a download of 11 MB. The first time, it is checked and stored in the
+    The data comes from the first place that has it: the folder named by CNNLIB_DATA, the copy prepared earlier in the
+    user's cache folder, or a download of 11 MB. The first time, it is checked and stored in the
     cache folder as one file; anything that is not MNIST to the last bit is refused.
 
     Parameters
     ----------
     fallback : bool
         If MNIST is not available, return `load_digits()` in its place; the data set's `name` tells which it is.
-        Damaged files are an error even then.
+        Damaged files are an error even then. So is MNIST that is not found though CNNLIB_DATA is set: whoever has set
+        it does not expect other digits.
 
     Raises
     ------
@@ -163,17 +174,21 @@ def load_mnist(fallback: bool = False) -> Dataset:
         If a file in CNNLIB_DATA is damaged or foreign, if only some of the files are there, or if the prepared file is
         damaged and cannot be made anew.
     DataNotFoundError
-        If MNIST is not on this computer and cannot be downloaded, and `fallback` is false.
+        If MNIST is not on this computer and cannot be downloaded, and `fallback` is false or CNNLIB_DATA is set.
+    TypeError
+        If `fallback` is not a bool.
 
     References
     ----------
     LeCun, Cortes and Burges, "The MNIST database of handwritten digits"; LeCun, Bottou, Bengio and Haffner (1998),
     "Gradient-based learning applied to document recognition".
     """
+    if not isinstance(fallback, bool):
+        raise TypeError(f"fallback must be True or False, got {fallback!r}")
     try:
         return _load(_MNIST)
     except DataNotFoundError:
-        if not fallback:
+        if not fallback or os.environ.get("CNNLIB_DATA"):
             raise
         return load_digits()
 
@@ -246,37 +261,67 @@ def _load(source: _Source) -> Dataset:
     return Dataset(name=source.name, classes=source.classes, **arrays)
 
 
+def _folder_in(variable: str) -> Path | None:
+    """Return the folder that an environment variable names; None if it is not set or empty."""
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # nobody of this name is known
+        raise DataError(f"{variable} is {value}, but the home folder in it is not known: {error}") from error
+
+
 def _cache_folder() -> Path:
-    if folder := os.environ.get("CNNLIB_CACHE"):
-        return Path(folder).expanduser()
+    if folder := _folder_in("CNNLIB_CACHE"):
+        return folder
     import pooch  # slow to import
 
-    return Path(pooch.os_cache("cnnlib"))
+    folder = Path(pooch.os_cache("cnnlib"))
+    # Without a home folder it is relative; the folder for temporary files is better than one called "~".
+    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / "cnnlib"
 
 
 def _find(source: _Source) -> dict[str, Path]:
     """Return where below CNNLIB_DATA the source's four files are; nothing if none of them is there."""
-    root = os.environ.get("CNNLIB_DATA")
-    for folder in source.folders if root else ():
-        paths = {}
-        for part, file in source.files.items():
-            for path in (Path(root).expanduser() / folder / (file.name + suffix) for suffix in ("", ".gz")):
-                if part not in paths and os.path.isfile(path):
-                    paths[part] = path.resolve()
-        missing = [file.name for part, file in source.files.items() if part not in paths]
-        if paths and missing:
+    root = _folder_in("CNNLIB_DATA")
+    for name in (*source.folders, *SHARED_FOLDERS) if root else ():
+        folder = root / name
+        paths = {part: path for part, file in source.files.items() if (path := _find_file(folder, file))}
+        if not paths or (name in SHARED_FOLDERS and _is_of_another(paths, source)):
+            continue
+        if missing := [file.name for part, file in source.files.items() if part not in paths]:
             raise DataError(
-                f"{next(iter(paths.values())).parent} holds only a part of {source.name}: {', '.join(missing)} (or the "
-                "same with .gz) is not there. Add it, or unset CNNLIB_DATA."
+                f"{folder.resolve()} holds only a part of {source.name}: {', '.join(missing)} (or the same with .gz) "
+                "is not there. Add it, or unset CNNLIB_DATA."
             )
-        if paths:
-            return paths
+        return paths
     return {}
+
+
+def _find_file(folder: Path, file: IdxFile) -> Path | None:
+    """Return where in a folder a file is, under one of the names that it is known by; None if it is not there."""
+    dotted = file.name.replace("-idx", ".idx")
+    for name in (file.name, f"{file.name}.gz", dotted, f"{dotted}.gz", f"{file.name}/{file.name}"):
+        if os.path.isfile(folder / name):
+            return (folder / name).resolve()
+    return None
+
+
+def _is_of_another(paths: dict[str, Path], source: _Source) -> bool:
+    """Return whether the smallest of these files is one of another data set."""
+    part, path = min(paths.items(), key=lambda item: source.files[item[0]].size)
+    for other in (_MNIST, _FASHION_MNIST):
+        if other.name != source.name:
+            with contextlib.suppress(OSError, ValueError), open_regular(path) as stream:
+                read_idx(stream, other.files[part])
+                return True
+    return False
 
 
 def _read_file(path: Path, file: IdxFile) -> np.ndarray:
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return read_idx(stream, file)
     except (OSError, ValueError) as error:
         raise DataError(
@@ -289,10 +334,16 @@ def _read_prepared(path: Path, source: _Source, origin: str) -> dict[str, np.nda
     """Return the arrays of a prepared file, or None if it was made from other files than `origin` names."""
     try:
         # Opened here, for np.load would leave a damaged archive open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            if origin and str(stored["origin"]) != origin:
-                return None
-            arrays = {part: stored[part] for part in source.files}
+        with open_regular(path) as file:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            if size > sum(file.size for file in source.files.values()) + 100_000:
+                raise ValueError(f"it claims to hold {size:,} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                if origin and str(stored["origin"]) != origin:
+                    return None
+                arrays = {part: stored[part] for part in source.files}
         for part, array in arrays.items():
             source.files[part].check(array)
         return arrays
@@ -312,12 +363,13 @@ def _download(source: _Source) -> dict[str, np.ndarray]:
     except DownloadError as error:
         reasons = error.reasons
         if folder := os.environ.get("CNNLIB_DATA"):
-            reasons = [*reasons, f"CNNLIB_DATA is {folder}, which has none of the files"]
+            found = "has none of the files" if os.path.isdir(os.path.expanduser(folder)) else "is no folder"
+            reasons = [*reasons, f"CNNLIB_DATA is {folder}, which {found}"]
         names = ", ".join(f"{file.name}.gz" for file in source.files.values())
         raise DataNotFoundError(
             f"{source.name} is not on this computer and could not be downloaded. Any of these helps:\n"
             "- connect to the internet and try again: it is downloaded once;\n"
-            f"- put {names} into a folder {source.folders[0]}, and set CNNLIB_DATA to the folder that holds it;\n"
+            f"- put {names} into a folder, and set CNNLIB_DATA to it;\n"
             f"- copy {source.prepared} from a computer where this worked to {_cache_folder()}.\n"
             "What was tried:\n" + "\n".join(f"- {reason}" for reason in reasons)
         ) from error

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnlib.blas import one_blas_thread
-from cnnlib.config import check_positive_int
+from cnnlib.config import check_int, check_positive_int
 from cnnlib.digits.augmentation import Distortion
+from cnnlib.digits.checks import check_images
 from cnnlib.digits.datasets import load_digits
 from cnnlib.losses import CategoricalCrossEntropy, one_hot
 from cnnlib.network import Network
@@ -55,19 +56,27 @@ class FineTuner:
     """
 
     def __init__(self, network: Network, replay: ArrayLike | None = None):
+        if not isinstance(network, Network):
+            raise TypeError(f"network must be a Network, got {network!r}")
         if network.input_shape != (1, 28, 28) or network.shapes[-1] != (10,):
             raise ValueError(
                 f"expected a network from (1, 28, 28) to (10,), got {network.input_shape} to {network.shapes[-1]}"
             )
         self.network = network
         self.initial_parameters = {name: array.copy() for name, array in network.parameters().items()}
-        digits = network.to_input(load_digits().train_images if replay is None else replay)
+        replay = load_digits().train_images if replay is None else check_images("replay", replay, 3, "(N, 28, 28)")
+        digits = network.to_input(replay)
         if len(digits) == 0:
             raise ValueError("there is nothing to replay: expected at least one image")
         self.distort, rng = Distortion(), np.random.default_rng(0)
         copies = [self.distort(digits[:, 0], rng)[:, np.newaxis] for _ in range(DISTORTED_COPIES)]
         self.replay_x = np.concatenate([digits, *copies])
         self.replay_t = network.predict(self.replay_x)
+        if not (self.replay_t >= 0).all() or not np.allclose(self.replay_t.sum(axis=1), 1, atol=1e-3):
+            raise ValueError(
+                "expected a network that predicts probabilities, from 0 to 1 with the sum 1; "
+                f"its last layer is {network[-1]!r}, expected Softmax()"
+            )
 
     def reset(self) -> None:
         """Restore the initial parameters of the network, to the bit."""
@@ -89,9 +98,14 @@ class FineTuner:
         seed : int
             Decides which ones, and how they are distorted.
         """
-        network, steps = self.network, check_positive_int("steps", steps)
-        images = np.asarray(images)
-        t = one_hot(np.asarray(labels, dtype=int), 10, network.dtype)
+        network, steps, seed = self.network, check_positive_int("steps", steps), check_int("seed", seed, minimum=0)
+        images = check_images("images", images, 3, "(N, 28, 28)") if len(images) else np.zeros((0, 28, 28))
+        labels = np.asarray(labels)
+        if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+            raise TypeError(
+                f"labels must be whole numbers from 0 to 9, of shape (N,); got {labels.dtype} of shape {labels.shape}"
+            )
+        t = one_hot(labels.astype(int), 10, network.dtype)
         if len(images) != len(t):
             raise ValueError(f"expected as many labels as images, got {len(t)} and {len(images)}")
         x = network.to_input(images) if len(images) else None

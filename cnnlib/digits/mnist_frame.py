@@ -15,8 +15,16 @@ LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to do
 
 import math
 import os
+import warnings
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+
+from cnnlib.digits.checks import check_images
+from cnnlib.files import open_regular
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FIELD = 28  # pixels along one side of the image
 BOX = 20  # pixels along the longer side of the digit
@@ -26,6 +34,14 @@ MIDDLE = 14  # the pixel in which the centre of mass lies
 # over the ten digits, an ink sum of 103.1 pixels; 937 pen trajectories (every eighth of UCI's Pen-Based Recognition of
 # Handwritten Digits, doi 10.24432/C5MG6K), rasterized, have 85.2 with a pen of 2, 103.3 with 2.5 and 120.2 with 3.
 PEN_DIAMETER = 2.5
+
+# The formats that `read_digit` reads. Pillow knows forty more; one of them hands files to Ghostscript.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+# A small file can claim to be a huge image. Within these limits, reading one takes seconds and some 300 MB at most.
+MAX_PIXELS = 50_000_000
+MAX_SIDE = 30_000
+MAX_BYTES = 200_000_000
+MAX_SCANS = 32  # of a JPEG; programs write up to about a dozen, and each costs time for the whole image
 
 
 def to_mnist_frame(image: np.ndarray) -> np.ndarray:
@@ -52,7 +68,8 @@ def to_mnist_frame(image: np.ndarray) -> np.ndarray:
     TypeError
         If the values are of another type.
     ValueError
-        If the image does not have two dimensions, or has floating-point values outside 0 to 1 (or NaN).
+        If the image does not have two dimensions, has floating-point values outside 0 to 1 (or NaN), or is of uint8 but
+        has no value above 1.
     """
     from PIL import Image
 
@@ -69,16 +86,8 @@ def to_mnist_frame(image: np.ndarray) -> np.ndarray:
 
 def _to_ink(image: np.ndarray) -> np.ndarray:
     """Return an image as float32 from 0 to 1, after a check of its shape, type and range."""
-    image = np.asarray(image)
-    if image.ndim != 2:
-        raise ValueError(f"expected an image of shape (height, width), got shape {image.shape}")
-    if image.dtype == np.uint8:
-        return image.astype(np.float32) / 255
-    if image.dtype == bool or np.issubdtype(image.dtype, np.floating):
-        if not ((image >= 0) & (image <= 1)).all():
-            raise ValueError("expected floating-point values from 0 to 1; divide an image of 0 to 255 by 255 first")
-        return image.astype(np.float32)
-    raise TypeError(f"expected an image of uint8, bool or floating point, got {image.dtype}")
+    image = check_images("an image", image, 2, "(height, width)")
+    return image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
 
 
 def read_digit(path: str | os.PathLike) -> np.ndarray:
@@ -91,7 +100,8 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     Parameters
     ----------
     path : path
-        PNG, JPEG or any other format that Pillow reads; transparent pixels count as white.
+        PNG, JPEG, GIF, BMP, TIFF or WebP, of at most 50 megapixels and 200 MB, whatever its name ends in. Transparent
+        pixels count as white; of several images in one file, the first is read.
 
     Returns
     -------
@@ -100,10 +110,14 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If `path` is not a path.
     FileNotFoundError
         If there is no such file.
+    OSError
+        If it cannot be opened for another reason.
     ValueError
-        If it is not an image, or shows nothing but background.
+        If it is not such an image, is larger than that, or shows nothing but background.
     """
     grey = _read_grey(path)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -112,25 +126,83 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     ink = np.maximum(grey - _background(grey), 0)
     peak = np.quantile(ink, 0.995)
     if peak < 0.1:
-        raise ValueError(f"{os.fspath(path)} shows nothing that stands out from its background")
+        raise ValueError(f"{os.fsdecode(path)} shows nothing that stands out from its background")
     ink = np.clip(ink / peak, 0, 1)
     return to_mnist_frame(_thicken(np.where(ink > 0.5, ink, 0)))
 
 
 def _read_grey(path: str | os.PathLike) -> np.ndarray:
     """Return an image file in grey, from 0 to 1, reduced to at most 200 x 200 pixels."""
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGBA")
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{os.fspath(path)} is not an image that can be read: {error}") from error
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("L")
-    image.thumbnail((200, 200), Image.Resampling.BOX)
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be the name of a file, got {path!r}")
+    name = os.fsdecode(path)
+    with open_regular(name) as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd but harmless things in the file
+        try:
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_BYTES:
+                raise ValueError(f"it has {size:,} bytes, expected at most {MAX_BYTES:,}")
+            with Image.open(stream, formats=FORMATS) as file:
+                if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
+                    raise ValueError(
+                        f"it has {file.width:,} x {file.height:,} pixels, expected at most {MAX_PIXELS:,} in all and "
+                        f"{MAX_SIDE:,} along a side"
+                    )
+                if file.format in ("JPEG", "MPO"):
+                    _check_scans(stream)
+                    file.draft(None, (800, 800))  # a large photo is reduced while it is decoded
+                image = _to_grey(file)
+                image.thumbnail((200, 200), Image.Resampling.BOX)
+                orientation = file.getexif().get(ExifTags.Base.Orientation, 1)  # after Pillow has turned TIFF itself
+                image.getexif()[ExifTags.Base.Orientation] = orientation
+                image = ImageOps.exif_transpose(image)
+        except Image.UnidentifiedImageError as error:
+            raise ValueError(f"{name} is not an image in one of the formats {', '.join(FORMATS)}") from error
+        except Exception as error:  # a damaged image makes Pillow raise nearly anything
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"{name} is not an image that can be read: {reason}") from error
     return np.asarray(image, np.float32) / 255
+
+
+def _check_scans(stream: BinaryIO) -> None:
+    """Raise a ValueError if a JPEG has very many scans; within its compressed data, 0xFF is never followed by 0xDA."""
+    place = stream.tell()
+    stream.seek(0)
+    scans = stream.read().count(b"\xff\xda")
+    stream.seek(place)
+    if scans > MAX_SCANS:
+        raise ValueError(f"it is a JPEG of {scans} scans, expected at most {MAX_SCANS}")
+
+
+def _to_grey(image: "Image.Image") -> "Image.Image":
+    """Return an image of any mode in grey (mode L), transparent pixels as white.
+
+    Values of more than 8 bits have no common scale, so they are stretched from their lowest to their highest.
+    """
+    from PIL import Image
+
+    image.load()
+    rows = max(1, 4_000_000 // image.width)  # strips need less memory than the whole
+    boxes = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
+    deep = image.mode[0] in "IF"
+    if deep:
+        ranges = [(strip.min(), strip.max()) for strip in (np.asarray(image.crop(box)) for box in boxes)]
+        low, high = np.float64(np.min(ranges)), np.float64(np.max(ranges))
+        if not math.isfinite(high - low):
+            raise ValueError("it has values that are not finite")
+    grey = Image.new("L", image.size)
+    for box in boxes:
+        strip = image.crop(box)
+        if deep:
+            values = (np.asarray(strip) - low) * (255 / max(high - low, 1e-300))
+            strip = Image.fromarray(values.astype(np.uint8))
+        else:
+            strip = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("L")
+        grey.paste(strip, box)
+    return grey
 
 
 def _background(grey: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from importlib import resources
 
 import numpy as np
 
+from cnnlib.digits.checks import check_rng
 from cnnlib.layers.activations import ReLU, Softmax
 from cnnlib.layers.convolution import Convolutional
 from cnnlib.layers.dense import Dense
@@ -22,7 +23,7 @@ def lenet5(rng: np.random.Generator | None = None) -> Network:
     ----------
     LeCun, Bottou, Bengio and Haffner (1998), "Gradient-based learning applied to document recognition".
     """
-    rng = np.random.default_rng() if rng is None else rng
+    rng = np.random.default_rng() if rng is None else check_rng(rng)
     return Network(
         [
             Convolutional(1, 6, 5, padding="same", rng=rng),
@@ -45,7 +46,7 @@ def lenet5(rng: np.random.Generator | None = None) -> Network:
 
 def dense_only(rng: np.random.Generator | None = None) -> Network:
     """Return a new network without convolutions, of 61,671 parameters: nearly as many as `lenet5`."""
-    rng = np.random.default_rng() if rng is None else rng
+    rng = np.random.default_rng() if rng is None else check_rng(rng)
     return Network(
         [
             Flatten(),

@@ -10,10 +10,11 @@ import asyncio
 import base64
 import contextlib
 import copy
+import html
 import io
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import ipywidgets as widgets
 import numpy as np
@@ -118,7 +119,8 @@ class DigitPad(widgets.VBox):
 
     def draw(self, strokes: Iterable[ArrayLike]) -> None:
         """Replace the drawing by strokes (n, 2) of points x, y, in pixels of the canvas."""
-        rasterize(strokes := [np.asarray(stroke, float) for stroke in strokes])  # raises if they are not strokes
+        strokes = list(strokes) if isinstance(strokes, Iterator) else strokes  # they are needed twice
+        rasterize(strokes)  # raises an error if they are not strokes
         self.strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in strokes if len(stroke)]
         self._finish()
 
@@ -140,7 +142,7 @@ class DigitPad(widgets.VBox):
         ValueError
             If nothing is drawn, or `digit` is not from 0 to 9.
         """
-        if digit not in range(10):
+        if not isinstance(digit, int | np.integer) or digit not in range(10):
             raise ValueError(f"expected a digit from 0 to 9, got {digit!r}")
         if not self.strokes:
             raise ValueError("there is nothing to learn: draw a digit first")
@@ -313,7 +315,7 @@ class DigitPad(widgets.VBox):
 
     def _announce(self, text: str) -> None:
         """Show a message, which screen readers read aloud."""
-        self.message.value = f'<div role="alert">{text}</div>'
+        self.message.value = f'<div role="alert">{html.escape(text, quote=False)}</div>'
 
     def _steps_html(self) -> str:
         boxed = centre_by_box([np.array(stroke) for stroke in self.strokes])
@@ -392,7 +394,7 @@ class DigitPad(widgets.VBox):
     def _save_clicked(self) -> None:
         try:
             self.save(self.path_field.value)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._announce(f"It could not be saved: {error}")
         else:
             self._announce(

@@ -7,6 +7,7 @@ size and slant. The drawings are tidier than people's, so they show what goes wr
 
 import numpy as np
 
+from cnnlib.config import check_int, check_positive_int
 from cnnlib.digits.strokes import CANVAS
 
 POINTS_PER_PIECE = 8  # of the smooth curve, from one point of the path to the next
@@ -92,7 +93,8 @@ def sample_drawings(each: int = 1, seed: int = 0) -> tuple[list[list[np.ndarray]
         ``40 * each`` drawings, each a list of strokes (n, 2) of points x and y, in pixels of the canvas, y down; and
         their labels (40 * each,).
     """
-    rng = np.random.default_rng(seed)
+    check_positive_int("each", each)
+    rng = np.random.default_rng(check_int("seed", seed, minimum=0))
     drawings, labels = [], []
     for _ in range(each):
         for label, paths in enumerate(PATHS):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnlib.config import as_float_array
+from cnnlib.digits.checks import check_number
 from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN_DIAMETER
 
 CANVAS = 280  # width and height of the canvas that people draw on, in its pixels
@@ -44,12 +46,13 @@ def rasterize(strokes: Iterable[ArrayLike], pen: float = PEN_DIAMETER) -> np.nda
 
     Raises
     ------
+    TypeError
+        If `pen` is not a number, or `strokes` is nothing that has strokes.
     ValueError
-        If a stroke has another shape, if a coordinate is not finite or so far from the others that their difference is
-        not, or if `pen` is out of range.
+        If a stroke has another shape or is not of real numbers, if a coordinate is not finite or so far from the others
+        that their difference is not, or if `pen` is out of range.
     """
-    if not 1 <= pen <= 10:
-        raise ValueError(f"pen must be a diameter from 1 to 10 pixels, got {pen!r}")
+    check_number("pen", pen, 1, 10)
     strokes = _check_strokes(strokes)
     if not strokes:
         return np.zeros((FIELD, FIELD), np.float32)
@@ -111,6 +114,9 @@ def centre_by_box(strokes: list[np.ndarray], size: float = BOX, keep_aspect: boo
     -------
     ndarray of shape (28, 28), float32
     """
+    strokes = _check_strokes(strokes)
+    if not strokes:
+        return np.zeros((FIELD, FIELD), np.float32)
     points = np.concatenate(strokes)
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     scale = (size - PEN_DIAMETER) / np.maximum(extent.max() if keep_aspect else extent, 1e-9)
@@ -119,7 +125,10 @@ def centre_by_box(strokes: list[np.ndarray], size: float = BOX, keep_aspect: boo
 
 def shrink_canvas(strokes: list[np.ndarray]) -> np.ndarray:
     """Draw strokes where and as small as they are when the whole canvas of 280 x 280 is reduced to 28 x 28."""
-    return _draw([np.asarray(stroke) * (FIELD / CANVAS) - 0.5 for stroke in strokes])
+    strokes = _check_strokes(strokes)
+    if not strokes:
+        return np.zeros((FIELD, FIELD), np.float32)
+    return _draw([stroke * (FIELD / CANVAS) - 0.5 for stroke in strokes])
 
 
 # From strokes on the canvas to an image (28, 28): MNIST's way first, then each with one step left out or wrong.
@@ -137,12 +146,14 @@ PREPARATIONS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
 
 def _check_strokes(strokes: Iterable[ArrayLike]) -> list[np.ndarray]:
     """Return strokes as arrays (n, 2) of float64, without those that have no points; ValueError if they are none."""
+    if isinstance(strokes, str | bytes | dict) or not np.iterable(strokes):
+        raise TypeError(f"strokes must be a list of arrays of shape (n, 2), got {strokes!r}")
     checked = []
     for number, stroke in enumerate(strokes):
         try:
-            points = np.asarray(stroke, np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"strokes[{number}] must be an array of numbers of shape (n, 2): {error}") from None
+            points = as_float_array(f"strokes[{number}]", stroke, np.float64)
+        except TypeError as error:
+            raise ValueError(f"{error}, expected shape (n, 2)") from None
         if points.size == 0:
             continue
         if points.ndim != 2 or points.shape[1] != 2:

@@ -64,6 +64,6 @@ class Softmax(Layer):
         return self.y * (dy - (dy * self.y).sum(axis=1, keepdims=True))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) != 1:
+        if len(input_shape) != 1 or input_shape[0] < 1:
             raise ValueError(f"{self!r} expected scores (M,) per example, got the shape {tuple(input_shape)}")
         return input_shape

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnnlib.config import check_int, check_positive_int
+from cnnlib.config import as_array, check_int, check_positive_int, check_shape, shown
 from cnnlib.initializers import initialize
 from cnnlib.layers.layer import Layer
 
+MAX_PADDING, MAX_STRIDE = 1_000, 1_000_000  # more is a slip of the keyboard, or a file that means harm
 PadWidth = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
 
 
@@ -47,10 +48,8 @@ def im2col(x: np.ndarray, kernel_size: int, stride: int = 1) -> np.ndarray:
     ValueError
         If the images are smaller than the kernel.
     """
-    N, C, H, W = x.shape
-    h, w = (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1
-    if min(h, w) < 1:
-        raise ValueError(f"a kernel of {kernel_size}x{kernel_size} does not fit into images of shape {x.shape}")
+    x = as_array("x", x, ndim=4)
+    (N, C, _, _), (h, w) = x.shape, count_patches(x.shape, kernel_size, stride)
     # The way in memory for a step along each index: i leads to the next row of pixels, r leads `stride` rows on.
     image, channel, row, column = x.strides
     steps = (channel, row, column, stride * row, stride * column, image)
@@ -73,14 +72,27 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], kernel_size: int,
     -------
     ndarray of shape (N, C, H, W)
     """
-    N, C, H, W = shape
-    h, w = (H - kernel_size) // stride + 1, (W - kernel_size) // stride + 1
+    (N, C, H, W), (h, w) = shape, count_patches(shape, kernel_size, stride)
+    cols = as_array("cols", cols)
+    if cols.shape != (C * kernel_size**2, h * w * N):
+        raise ValueError(f"cols must be of shape {(C * kernel_size**2, h * w * N)}, got {cols.shape}")
     cols = cols.reshape(C, kernel_size, kernel_size, h, w, N)
     x = np.zeros((C, H, W, N), cols.dtype)
     for i in range(kernel_size):
         for j in range(kernel_size):
             x[:, i : i + stride * h : stride, j : j + stride * w : stride] += cols[:, i, j]
     return np.moveaxis(x, -1, 0)
+
+
+def count_patches(shape: tuple[int, int, int, int], kernel_size: int, stride: int) -> tuple[int, int]:
+    """Return h and w: how many patches images of that shape have; TypeError or ValueError if there are none."""
+    K, stride = check_positive_int("kernel_size", kernel_size), check_int("stride", stride, 1, MAX_STRIDE)
+    shape = check_shape("shape", shape)
+    if len(shape) != 4:
+        raise ValueError(f"shape must be (N, C, H, W), got {shape}")
+    if min(shape[2:]) < K:
+        raise ValueError(f"kernel_size {K} does not fit into images of shape {shape}")
+    return (shape[2] - K) // stride + 1, (shape[3] - K) // stride + 1
 
 
 class Convolutional(Layer):
@@ -139,15 +151,15 @@ class Convolutional(Layer):
         self.channels = check_positive_int("channels", channels)
         self.filters = check_positive_int("filters", filters)
         self.kernel_size = check_positive_int("kernel_size", kernel_size)
-        self.stride = check_positive_int("stride", stride)
+        self.stride = check_int("stride", stride, 1, MAX_STRIDE)
         if isinstance(padding, str) and padding not in ("valid", "same"):
-            raise ValueError(f'padding must be "valid", "same" or a whole number, got {padding!r}')
-        self.padding = padding if isinstance(padding, str) else check_int("padding", padding, minimum=0)
+            raise ValueError(f'padding must be "valid", "same" or a whole number, got {shown(padding)}')
+        self.padding = padding if isinstance(padding, str) else check_int("padding", padding, 0, MAX_PADDING)
         self.initializer = initializer
         area = kernel_size**2
         shape = (filters, channels, kernel_size, kernel_size)
         self.W = initialize(initializer, shape, channels * area, filters * area, rng, dtype)
-        self.b = np.zeros(filters, dtype)
+        self.b = np.zeros(filters, self.W.dtype)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         _, h, w = self.output_shape(x.shape[1:])

@@ -39,7 +39,7 @@ class Dense(Layer):
         self.outputs = check_positive_int("outputs", outputs)
         self.initializer = initializer
         self.W = initialize(initializer, (inputs, outputs), inputs, outputs, rng, dtype)
-        self.b = np.zeros(outputs, dtype)
+        self.b = np.zeros(outputs, self.W.dtype)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.x = x

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from cnnlib.config import Configured, as_float_array
+from cnnlib.config import Configured, as_array, as_float_array, check_dtype, check_instance, check_shape, shown
 
 
 class Layer(Configured):
@@ -17,7 +17,11 @@ class Layer(Configured):
     shapes also writes ``output_shape``.
 
     These methods are nothing but formulas. What they are given is checked here, for every subclass: before `forward`
-    runs, `check_input`; before `backward` runs, `check_gradient`.
+    runs, `check_input`; before `backward` runs, `check_gradient`; and `output_shape` sees nothing but a shape.
+
+    `forward` keeps its input and its output themselves, not copies, so neither may be changed in place before
+    `backward`. Of what is kept as ``x`` or ``y``, some 256 numbers are compared, which are all of a small array. The
+    copies that train and predict do without, since they do not give these arrays out.
 
     Attributes
     ----------
@@ -28,6 +32,8 @@ class Layer(Configured):
     needs_dx : bool
         Whether dL/dx is needed. Training does not need it of the first layer, where it would be the gradient of the
         data; a layer for which it is expensive then returns None.
+    watches : bool
+        Whether `backward` finds out that the kept input or output was changed in place.
     training : bool
         Whether the layer is in training mode. Layers that behave differently in prediction, such as dropout, look here.
         Training and prediction set it on copies of their own (see `copy_layer`); it is False on the layer itself.
@@ -36,6 +42,7 @@ class Layer(Configured):
     params: tuple[str, ...] = ()
     layers: Sequence["Layer"] = ()
     needs_dx: bool = True
+    watches: bool = True
     training: bool = False
 
     def __init_subclass__(cls, **kwargs):
@@ -44,6 +51,8 @@ class Layer(Configured):
             cls.forward = _checked_forward(cls.forward)
         if "backward" in vars(cls):
             cls.backward = _checked_backward(cls.backward)
+        if "output_shape" in vars(cls):
+            cls.output_shape = _checked_output_shape(cls.output_shape)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return ``y = f(x)``."""
@@ -55,7 +64,7 @@ class Layer(Configured):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output example, given that of one input example; ValueError if they do not fit."""
-        return input_shape
+        return check_shape("input_shape", input_shape)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The trainable arrays by name. They are the arrays themselves: changing one changes the layer.
@@ -82,6 +91,7 @@ class Layer(Configured):
 
     def astype(self, dtype: np.typing.DTypeLike) -> "Layer":
         """Convert the parameters, in place, and with them everything that the layer computes; return the layer."""
+        dtype = check_dtype(dtype)
         for name in self.params:
             setattr(self, name, getattr(self, name).astype(dtype))
         for layer in self.layers:
@@ -97,9 +107,15 @@ class Layer(Configured):
         return x
 
     def check_gradient(self, dy: np.typing.ArrayLike) -> np.ndarray:
-        """Return `dy` as an array; an error if `forward` has not run, or has returned a y of another shape."""
+        """Return `dy` as an array; an error if `forward` has not run, or does not fit to what it has left."""
         if not hasattr(self, "y_shape"):
             raise RuntimeError(f"{self!r} has no y yet: call forward before backward")
+        for name, numbers in self.kept.items():
+            if numbers != sample(getattr(self, name)):
+                raise RuntimeError(
+                    f"{name} of {self!r} was changed in place after forward, so that its gradient would be wrong: "
+                    "give forward a copy, or change a copy of what it returned"
+                )
         dy = as_float_array("dy", dy)
         if dy.shape != self.y_shape:
             raise ValueError(f"{self!r} expected dy of the shape of y, {self.y_shape}, got {dy.shape}")
@@ -126,6 +142,8 @@ def _checked_forward(forward: Callable) -> Callable:
             return forward(self, x)
         y = forward(self, self.check_input(x))
         self.y_shape = y.shape
+        names = ("x", "y") if self.watches else ()
+        self.kept = {name: sample(vars(self)[name]) for name in names if name in vars(self)}
         return y
 
     return checked
@@ -139,6 +157,21 @@ def _checked_backward(backward: Callable) -> Callable:
         return backward(self, self.check_gradient(dy) if type(self).backward is checked else dy)
 
     return checked
+
+
+def _checked_output_shape(output_shape: Callable) -> Callable:
+    """Return an `output_shape` that is given a tuple of whole numbers."""
+
+    @functools.wraps(output_shape)
+    def checked(self: Layer, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return output_shape(self, check_shape("input_shape", input_shape))
+
+    return checked
+
+
+def sample(array: np.ndarray) -> bytes:
+    """Return the bytes of some 256 numbers of an array, evenly spread: nearly all changes in place show in them."""
+    return array.ravel(order="K")[:: max(1, array.size >> 8)].tobytes()
 
 
 class Sequential(Layer):
@@ -166,12 +199,12 @@ class Sequential(Layer):
     """
 
     def __init__(self, layers: Sequence[Layer]):
-        self.layers = list(layers)
+        self.layers = list(check_instance("layers", layers, Sequence, "a list of layers"))
         if not self.layers:
-            raise ValueError(f"a {type(self).__name__} needs at least one layer")
+            raise ValueError(f"a {type(self).__name__} needs at least one layer, but layers is {shown(layers)}")
         for index, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"layer {index} must be a Layer, such as Dense(4, 2), got {layer!r}")
+                raise TypeError(f"layers[{index}] must be a Layer, such as Dense(4, 2), got {shown(layer)}")
         seen: set[int] = set()
         for layer in all_layers(self):
             if id(layer) in seen:
@@ -228,6 +261,7 @@ class Sequential(Layer):
         return iter(self.layers)
 
     def __getitem__(self, index: int | slice) -> "Layer | Sequential":
+        check_instance("index", index, int | np.integer | slice, "a whole number or a slice")
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
 
@@ -300,14 +334,13 @@ class Skip(Sequential):
         return dy[:, : self.channels] + df if self.needs_dx else None
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        C, *size = input_shape
-        F, *f_size = super().output_shape(input_shape)
-        if f_size != size:
+        shape = super().output_shape(input_shape)
+        if not shape or shape[1:] != input_shape[1:]:
             raise ValueError(
                 f"{type(self).__name__} lays x and f(x) side by side: f must keep height and width, "
-                f"{tuple(size)}, got {tuple(f_size)}"
+                f"{input_shape[1:]}, got {shape[1:]} for the input_shape {input_shape}"
             )
-        return (C + F, *size)
+        return (input_shape[0] + shape[0], *input_shape[1:])
 
 
 def all_layers(layer: Layer) -> Iterator[Layer]:
@@ -340,5 +373,8 @@ def batch_last(x: np.ndarray) -> np.ndarray:
     without gaps, whatever the size of the image. Every layer is right for any order, and fast for this one. (PyTorch
     calls such a thing a memory format; its `channels_last` is another.)
     """
+    x = as_array("x", x)
+    if x.ndim == 0:
+        raise ValueError(f"x must be a batch of examples (N, ...), got the single number {x}")
     last = np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
     return last.transpose(-1, *range(x.ndim - 1))

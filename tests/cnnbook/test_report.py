@@ -7,6 +7,7 @@ import pytest
 
 import cnnlib
 from cnnbook.report import Report, ReportError, reference_cases, relative_error, required
+from cnnlib.layers import LAYERS
 
 REFERENCE = Path(__file__).parents[1] / "reference.npz"
 
@@ -71,8 +72,7 @@ def test_a_check_that_is_missing_raises():
 
 
 def test_everything_of_the_library_is_required():
-    layers = {"Dense", "ReLU", "Sigmoid", "Softmax", "Convolutional", "MaxPooling", "Flatten", "FusedConvolution"}
-    layers |= {"Sequential", "Residual", "Skip"}
+    layers = {*LAYERS, "FusedConvolution"}
     losses = {"MeanSquaredError", "CategoricalCrossEntropy", "SoftmaxCrossEntropy"}
     assert set(required()) == layers | losses | {"SGD", "Adam"}
     assert set(required()["Convolutional"]) == {"y", "dx", "dW", "db"}

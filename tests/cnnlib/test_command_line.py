@@ -1,6 +1,12 @@
 """The command line, on the small digits that come with the package."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 import cnnlib
-from cnnlib.__main__ import main
+from cnnlib.__main__ import main, percent, printable
 
 TRAIN = ["train", "--data", "digits", "--architecture", "dense", "--epochs", "2"]
 
@@ -51,9 +57,9 @@ def test_train_info_predict(folder):
     assert not list((folder / "checkpoints").iterdir())
     described = run("info", "models/dense.npz")
     assert "61,671" in described and "epochs: 2" in described and "Distortion(" in described
-    read = run("predict", "--data", "digits", "--model", "models/dense.npz")
+    read = run("predict", "--data", "digits", "--model", "models/dense.npz", "--figure", "Bild ü/b.png")
     assert "of 300 test images are classified correctly" in read
-    with Image.open(folder / "models" / "predictions.png") as figure:
+    with Image.open(folder / "Bild ü" / "b.png") as figure:
         assert figure.width > 500
 
 
@@ -102,7 +108,7 @@ def draw_seven(path, dark_on_light=True, size=300, pen=24):
 @pytest.mark.parametrize("pen", [3, 24])
 def test_reads_image_files(folder, name, dark_on_light, pen):
     draw_seven(folder / name, dark_on_light, pen=pen)
-    assert re.fullmatch(rf"{name}: 7 \(\d+\.\d%\)\n", run("predict", name))
+    assert re.fullmatch(rf"{name}: 7 \((> 99\.9|\d+\.\d)%\)\n", run("predict", name))
 
 
 def test_image_files_that_cannot_be_read(folder):
@@ -128,3 +134,261 @@ def test_a_shadow_on_the_paper_is_not_ink(folder):
 def test_a_file_that_is_no_model_is_explained(folder, content):
     (folder / "model.npz").write_bytes(content)
     assert "model.npz is not a readable cnnlib file" in run("info", "model.npz", code=1)
+
+
+# --- Models that do not fit, and files that lie
+
+
+def network(*layers, shape=(1, 28, 28), fill=None):
+    made = cnnlib.Network(list(layers), shape)
+    for array in made.parameters().values():
+        array[...] = array if fill is None else fill
+    return made
+
+
+Dense, Flatten, Softmax = cnnlib.Dense, cnnlib.Flatten, cnnlib.Softmax
+UNSUITABLE = {
+    "200 classes": (network(Flatten(), Dense(784, 200), Softmax()), r"to \(200,\), expected .* to \(10,\)"),
+    "maps": (network(cnnlib.Convolutional(1, 10, 28)), r"to \(10, 1, 1\), expected"),
+    "other input": (network(Dense(2, 10), Softmax(), shape=(2,)), r"from \(2,\) to"),
+    "scores": (network(Flatten(), Dense(784, 10)), "are not probabilities.* is Dense.*, expected Softmax"),
+    "sigmoids": (network(Flatten(), Dense(784, 10), cnnlib.Sigmoid()), "are not probabilities.* is Sigmoid"),
+    "large weights": (network(Flatten(), Dense(784, 10), Softmax(), fill=3e38), "not finite"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUITABLE)
+@pytest.mark.parametrize("arguments", [["seven.png"], ["--data", "digits"]])
+def test_unsuitable_models_are_refused(name, arguments, folder):
+    model, message = UNSUITABLE[name]
+    model.save("model.npz")
+    draw_seven(folder / "seven.png")
+    output = run("predict", "--model", "model.npz", *arguments, code=1)
+    assert output.startswith("Error: ") and re.search(message, output) and "%" not in output
+
+
+def test_no_network_is_quite_sure():
+    assert [percent(p) for p in (0.1, 0.99949, 0.9995, 1.0)] == ["10.0%", "99.9%", "> 99.9%", "> 99.9%"]
+
+
+def save_with_notes(notes):
+    """Write a model whose file holds any notes, also those that `save` would not write."""
+    network(Flatten(), Dense(784, 10), Softmax()).save("model.npz")
+    with np.load("model.npz") as stored:
+        arrays = dict(stored)
+    description = json.loads(arrays["description"].tobytes())
+    description["notes"] = notes
+    arrays["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    np.savez("model.npz", **arrays)
+
+
+def test_notes_cannot_write_to_the_terminal():
+    save_with_notes(
+        {"a\x1b[31m": "\x1b]0;title\x07", "b": "\u202eright to left", "c": "1\nTotal 5", "d": ["\x1b", "\ud800"]}
+    )
+    lines = run("info", "model.npz").splitlines()[-4:]
+    assert lines == [
+        r"a\x1b[31m: \x1b]0;title\x07",
+        r"b: \u202eright to left",
+        r"c: 1\nTotal 5",
+        r"d: ['\x1b', '\ud800']",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        ({"validation_accuracy": "high"}, "validation accuracy: high"),
+        ({"validation_accuracy": None}, "validation accuracy: None"),
+        ({"validation_accuracy": [1]}, "validation accuracy: [1]"),
+        ({"validation_accuracy": float("nan")}, "validation accuracy: nan"),
+        ({"validation_accuracy": 0.5}, "validation accuracy: 50.00%"),
+        ({"long": "x" * 100_000}, "long: " + "x" * 994 + "..."),
+        ({}, "7,850"),
+    ],
+)
+def test_notes_of_every_kind(notes, expected):
+    save_with_notes(notes)
+    assert run("info", "model.npz").splitlines()[-1].endswith(expected)
+
+
+@pytest.mark.parametrize("notes", ["abc", None, 5, [1], [[1, 2]], True])
+def test_notes_that_are_no_table(notes):
+    save_with_notes(notes)
+    result = CliRunner().invoke(main, ["info", "model.npz"])
+    assert result.exit_code in (0, 1) and (result.exit_code == 0 or result.output.startswith("Error: model.npz"))
+
+
+def test_names_cannot_write_to_the_terminal(folder):
+    if os.name != "posix":
+        pytest.skip("this system allows no such names")
+    draw_seven(folder / "\x1b[31m.png")
+    (folder / "\x1b[31m.npz").write_text("no model")
+    outputs = (
+        run("predict", "\x1b[31m.png"),
+        run("info", "\x1b[31m.npz", code=1),
+        run("predict", "\x1b[31mnone", code=2),
+        run("\x1b[31m", code=2),
+    )
+    for output in outputs:
+        assert r"\x1b[31m" in output and "\x1b" not in output
+
+
+def test_what_is_printable():
+    assert printable("Zürich 数字\u202f7\u00a0€\n\t\r\x9b\u200b") == "Zürich 数字\u202f7\u00a0€\n" + r"\t\r\x9b\u200b"
+
+
+# --- Found early
+
+
+@pytest.fixture
+def nothing_is_trained(monkeypatch):
+    monkeypatch.setattr(cnnlib.Network, "train", lambda *arguments, **options: pytest.fail("it was trained"))
+    monkeypatch.setattr(cnnlib.Network, "predict", lambda *arguments: pytest.fail("it was used"))
+
+
+@pytest.fixture
+def places(folder):
+    """Fill the folder with things to which nothing can be written."""
+    (folder / "file").write_text("")
+    (folder / "directory").mkdir()
+    if os.name == "posix":
+        os.mkfifo(folder / "pipe")
+        (folder / "device").symlink_to(os.devnull)
+    return folder
+
+
+@pytest.mark.usefixtures("nothing_is_trained", "places")
+@pytest.mark.parametrize("path", ["file/model.npz", "directory", "pipe", "device", "", "x" * 300, "file/a/b.npz"])
+@pytest.mark.parametrize("command", [[*TRAIN, "--output"], ["predict", "--data", "digits", "--figure"]])
+def test_outputs_are_tried_first(command, path, folder):
+    if os.name != "posix" and path in ("pipe", "device"):
+        pytest.skip("this system has no such files")
+    result = CliRunner().invoke(main, [*command, path])
+    assert result.exit_code in (1, 2) and "Error: " in result.output and command[-1] in result.output
+    assert (folder / "device").is_char_device() or os.name != "posix"
+
+
+@pytest.mark.usefixtures("nothing_is_trained", "places")
+@pytest.mark.parametrize("path", ["file", "file/x", "pipe", "device", "device/x"])
+def test_checkpoints_are_tried_first(path):
+    result = CliRunner().invoke(main, [*TRAIN, "--checkpoints", path])
+    assert result.exit_code in (1, 2) and "--checkpoints" in result.output
+
+
+@pytest.mark.usefixtures("nothing_is_trained")
+def test_no_file_that_is_needed_is_overwritten(folder):
+    output = run(*TRAIN, "--output", folder / "checkpoints" / "dense-digits-0.npz", code=2)
+    assert "--output" in output and "choose another" in output
+    network(Flatten(), Dense(784, 10), Softmax()).save("model.npz")
+    before = (folder / "model.npz").read_bytes()
+    assert "choose another" in run(
+        "predict", "--data", "digits", "--model", "model.npz", "--figure", "./model.npz", code=2
+    )
+    assert (folder / "model.npz").read_bytes() == before
+
+
+@pytest.mark.usefixtures("nothing_is_trained")
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--seed", [-1, 2**63, "9" * 300, "1e5", "nan", ""]),
+        ("--epochs", [0, -1, 10**30, "1.5", "nan"]),
+        ("--batch-size", [0, -1, 10**30, "x"]),
+        ("--learning-rate", [0, -1, "nan", "inf", "-inf", "1e999", "x"]),
+        ("--rate", ["nan"]),
+        ("--weight-decay", [-1, "nan", "inf", "-inf"]),
+        ("--architecture", ["", "vgg"]),
+        ("--schedule", ["none"]),
+        ("--data", ["cifar", ""]),
+    ],
+)
+def test_settings_out_of_range(option, values):
+    for value in values:
+        output = run("train", "--data", "digits", f"{option}={value}", code=2)
+        assert f"Error: Invalid value for '{option}'" in output.replace("'--learning-rate' / ", "") or option in output
+
+
+@pytest.mark.parametrize("variable", ["CNNLIB_CACHE", "CNNLIB_DATA"])
+@pytest.mark.parametrize("value", ["~there-is-no-such-user/x", "/dev/null/x", "file/x", "relative"])
+@pytest.mark.usefixtures("places")
+def test_folders_that_are_none(variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    output = run("data", code=1)
+    assert output.startswith("Error: ") and (
+        variable in output or (value != "~there-is-no-such-user/x" and value in output)
+    )
+
+
+def test_what_should_not_happen_is_told_without_a_traceback(monkeypatch):
+    monkeypatch.setattr(cnnlib.Network, "summary", lambda self: 1 / 0)
+    assert (
+        run("info", code=1) == "Error: this should not happen, please report it: ZeroDivisionError: division by zero\n"
+    )
+
+
+def test_the_advice_can_be_pasted(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--rate", "1e30", "--output", "my models/a b.npz"])
+    output = run(*sys.argv[1:], code=1)
+    assert "--output 'my models/a b.npz'" in output
+
+
+# --- Processes of their own: what only shows there
+
+ROOT = Path(cnnlib.__file__).resolve().parents[1]
+
+
+def process(*arguments, cwd, redirect="", **environment):
+    """Run the command line in a new process; return its exit status and what it wrote to stdout and stderr."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, "-m", "cnnlib", *map(str, arguments)]
+    if redirect:
+        command = ["sh", "-c", f'"$0" "$@" {redirect}', *command]
+    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, check=False, timeout=120)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["info"], ["--help"], ["info", "--help"], ["data", "--data", "digits"]])
+def test_a_full_disk_is_told_in_one_line(arguments, folder):
+    status, _, errors = process(*arguments, cwd=folder, redirect="> /dev/full")
+    assert status == 1 and errors == "Error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has another shell")
+@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "| head -n 0", "2> /dev/full"])
+@pytest.mark.parametrize("arguments", [["info"], ["info", "none.npz"]])
+def test_closed_streams_are_no_error(redirect, arguments, folder):
+    _, _, errors = process(*arguments, cwd=folder, redirect=redirect)
+    assert "Traceback" not in errors and "Exception ignored" not in errors
+
+
+@pytest.mark.parametrize("locale", ["no locale", "ASCII"])
+def test_odd_folders_and_no_home(locale, folder):
+    """The package, the data, the models and the images lie in folders with spaces and non-ASCII letters."""
+    place = folder / "Übung 1 – 数字"
+    shutil.copytree(ROOT / "cnnlib", place / "code" / "cnnlib", ignore=shutil.ignore_patterns("__pycache__"))
+    draw_seven(place / "Sieben ß.png")
+    environment = {
+        "PYTHONPATH": str(place / "code"),
+        "HOME": os.path.join(os.devnull, "home"),  # cannot be written to, even by an administrator
+        "CNNLIB_CACHE": "",
+        "XDG_CACHE_HOME": "",
+        "TMPDIR": str(place),
+        **{
+            "no locale": {"LC_ALL": "C", "LANG": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+            "ASCII": {"PYTHONIOENCODING": "ascii"},
+        }[locale],
+    }
+    train = [*TRAIN[:-1], "1", "--output", "Mein Modell/é.npz", "--checkpoints", "Zwischen stände"]
+    for arguments, expected in (
+        (train, "Validation accuracy"),
+        (["info", "Mein Modell/é.npz"], "61,671"),
+        (["predict", "--model", "Mein Modell/é.npz", "Sieben ß.png"], "%)"),
+    ):
+        status, output, errors = process(*arguments, cwd=place, **environment)
+        assert status == 0 and expected in output, output + errors
+    status, _, errors = process("data", cwd=place, CNNLIB_OFFLINE="1", **environment)
+    assert status == 1 and "Error: MNIST is not on this computer" in errors
+    assert (place / "Mein Modell" / "é.npz").exists() and not (place / "models").exists()
+    assert not (place / "~").exists()

@@ -89,3 +89,41 @@ def test_whole_network():
 def test_a_loss_needs_targets():
     with pytest.raises(ValueError, match="needs targets"):
         cnnlib.gradient_check(cnnlib.MeanSquaredError(), np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("scores", [[30, -30, 0], [40, 0, 0], [-50, 50, 49], [1e3, -1e3, 0], [20, -20, 19.5]])
+def test_a_saturated_softmax_is_right(scores):
+    for seed in range(20):
+        assert cnnlib.gradient_check(cnnlib.Softmax(), [scores], rng=seed)["dx"] <= 1e-7
+    cnnlib.gradient_check(cnnlib.SoftmaxCrossEntropy(), [scores], [[0, 1, 0]])
+
+
+class SaturatedWrong(cnnlib.Softmax):
+    def backward(self, dy):
+        return super().backward(dy) * 1.001
+
+
+def test_a_wrong_gradient_is_caught_beside_a_saturated_one():
+    with pytest.raises(cnnlib.GradientError, match=r"dx\[1, \d\] is"):
+        cnnlib.gradient_check(SaturatedWrong(), [[30, -30, 0], [0.1, 0.5, -0.2]])
+
+
+def test_what_cannot_be_checked_is_refused():
+    layer, x = cnnlib.ReLU(), np.ones((2, 2))
+    for error, message, arguments in (
+        (TypeError, "function must be a Layer, a Network or a Loss, got 'relu'", {"function": "relu"}),
+        (ValueError, "targets t are for a loss, but the function is ReLU", {"t": x}),
+        (ValueError, r"x has no entry to check, its shape is \(0, 2\)", {"x": x[:0]}),
+        (ValueError, "x holds numbers that are not finite", {"x": x * np.nan}),
+        (ValueError, "sample must be at least 1, got 0", {"sample": 0}),
+        (ValueError, r"step must be a number in \(0, inf\), got -1", {"step": -1}),
+    ):
+        with pytest.raises(error, match=message):
+            cnnlib.gradient_check(**{"function": layer, "x": x} | arguments)
+
+
+def test_a_layer_that_need_not_return_dx_is_checked_too():
+    layer = cnnlib.Convolutional(1, 1, 3, rng=0)
+    layer.needs_dx = False
+    assert set(cnnlib.gradient_check(layer, np.random.default_rng(0).random((1, 1, 4, 4)))) == {"dx", "dW", "db"}
+    assert layer.needs_dx is False

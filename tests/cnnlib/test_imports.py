@@ -43,6 +43,7 @@ WITHIN = {
         "__init__",
     ],
     "digits": [
+        "checks",
         "idx",
         "download",
         "mnist_frame",

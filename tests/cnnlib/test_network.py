@@ -338,3 +338,81 @@ def test_a_layer_that_forgot_its_arguments_can_still_be_named():
             self.other = slope
 
     assert repr(Forgetful(0.1)) == "Forgetful(slope='?')"
+
+
+def test_the_scale_of_images_is_a_rule():
+    """uint8 are pixels and divided by 255, floating point is scaled already, and all else is an error or a warning."""
+    network, pixels = small_network(), np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
+    expected = network.predict(pixels)
+    np.testing.assert_allclose(network.predict(pixels / 255), expected, rtol=1e-5)
+    for act in (network.predict, network.to_input, lambda x: network.train(x, np.arange(5) % 3, progress=False)):
+        for dtype in (np.int16, np.int64, np.uint16):
+            with pytest.raises(
+                ValueError, match=rf"images in {np.dtype(dtype)}, whose scale is unknown: uint8 are pix"
+            ):
+                act(pixels.astype(dtype))
+        with pytest.raises(ValueError, match="whose scale is unknown"):
+            act(pixels.tolist())
+        for dtype in (np.float16, np.float32, np.float64):
+            with pytest.raises(
+                ValueError, match=r"numbers up to 255: floating point must be scaled already \(x / 255\)"
+            ):
+                act(pixels.astype(dtype))
+        with pytest.raises(ValueError, match="numbers up to 255"):
+            act(-pixels.astype(float))
+        with pytest.warns(UserWarning, match=r"nothing above 1.*if it is a mask, pass x.astype\(bool\)"):
+            act((pixels > 99).astype(np.uint8))
+    mask = pixels > 99
+    np.testing.assert_allclose(network.to_input(mask)[:, 0], mask)
+    network.predict(np.zeros((2, 8, 8), np.uint8))  # an empty page is an image
+
+
+def test_another_scale_can_be_meant(tmp_path):
+    network, pixels = small_network(), np.full((2, 8, 8), 255.0)
+    network.max_input = None
+    network.save(tmp_path / "model.npz")
+    again = cnnlib.Network.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.predict(pixels), network.predict(pixels))
+    with pytest.raises(ValueError, match="numbers up to 255"):
+        small_network().predict(pixels)
+    hidden = small_network()[1:]  # what lies between two layers is of any scale
+    assert hidden.predict(np.full((1, 2, 8, 8), 1000.0)).shape == (1, 3) and small_network()[:2].max_input == 32
+
+
+def test_features_are_taken_as_they_are_and_bytes_refused():
+    network = cnnlib.Network([cnnlib.Dense(3, 2, rng=0)], (3,))
+    np.testing.assert_array_equal(network.to_input([[1000, 0, -5]]), [[1000, 0, -5]])
+    with pytest.raises(ValueError, match="features in uint8, which are not divided by 255: divide pixels yourself"):
+        network.predict(np.ones((2, 3), np.uint8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_not_predicted(value):
+    x, _ = small_data(4)
+    x[2, 1, 3] = value
+    for act in (small_network().predict, lambda x: small_network().evaluate(x, [0, 1, 2, 0])):
+        with pytest.raises(ValueError, match=r"x holds numbers that are not finite, the first at \(2, 0, 1, 3\)"):
+            act(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, ">f4", int])
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, dtype):
+    network = small_network()
+    network[4].W = network[4].W.astype(dtype)
+    with pytest.raises(TypeError, match="W4 is .*: a network is saved in float32 or float64, one for all its arrays"):
+        network.save(tmp_path / "model.npz")
+    network[4].W = np.zeros((2, 2), np.float32)
+    with pytest.raises(ValueError, match=r"W of layer 4 is float32 of shape \(2, 2\), expected"):
+        network.save(tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_with_numbers_that_are_not_finite_is_refused(tmp_path):
+    saved(tmp_path / "model.npz", b4=np.array([1, np.nan, 0], np.float32))
+    with pytest.raises(ValueError, match=r"model.npz is not .*: b4 holds numbers that are not finite, the first at"):
+        cnnlib.Network.load(tmp_path / "model.npz")
+
+
+def test_a_big_endian_file_is_read(tmp_path):
+    saved(tmp_path / "model.npz", b4=np.array([1, 2, 0], ">f4"))
+    np.testing.assert_array_equal(cnnlib.Network.load(tmp_path / "model.npz")[4].b, [1, 2, 0])

@@ -44,12 +44,12 @@ def test_gradients_and_dtype_are_left_alone(optimizer):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cnnlib.SGD(learning_rate=0), "learning_rate must be positive, got 0"),
-        (lambda: cnnlib.SGD(learning_rate=float("nan")), "learning_rate must be positive"),
+        (lambda: cnnlib.SGD(learning_rate=0), "learning_rate must be a number in .0, inf., got 0"),
+        (lambda: cnnlib.SGD(learning_rate=float("nan")), "learning_rate must be a number in .0, inf., got nan"),
         (lambda: cnnlib.SGD(momentum=1), "momentum must be .* got 1"),
-        (lambda: cnnlib.SGD(weight_decay=-1), "weight_decay must not be negative"),
+        (lambda: cnnlib.SGD(weight_decay=-1), "weight_decay must be a number in .0, inf., got -1"),
         (lambda: cnnlib.Adam(beta2=1.5), "beta2 must be .* got 1.5"),
-        (lambda: cnnlib.Adam(epsilon=0), "epsilon must be positive"),
+        (lambda: cnnlib.Adam(epsilon=0), "epsilon must be a number in .0, inf., got 0"),
     ],
 )
 def test_bad_settings_are_named(make, message):
@@ -82,3 +82,27 @@ def test_initializers_have_the_promised_variance():
 def test_a_seed_decides_the_weights():
     first, second = (cnnlib.Dense(4, 3, rng=np.random.default_rng(5)).W for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("make", [cnnlib.SGD, cnnlib.Adam])
+def test_a_used_optimizer_is_refused_by_another_network(make):
+    optimizer, first, second = make(), np.ones((2, 2)), np.ones((2, 2))
+    optimizer.step([(first, np.ones((2, 2)))])
+    optimizer.step([(first, np.ones((2, 2)))])
+    for parameters in ([second], [first, second], []):
+        with pytest.raises(ValueError, match="has taken 2 steps with other parameters: every network needs a new opt"):
+            optimizer.step([(parameter, np.ones((2, 2))) for parameter in parameters])
+    assert optimizer.steps == 2 and (second == 1).all()
+    optimizer.step([(first, np.ones((2, 2)))])
+
+
+def test_a_gradient_is_not_broadcast():
+    parameter, right, optimizer = np.ones((2, 3)), np.ones((2, 3)), cnnlib.SGD()
+    for wrong in (np.ones(3), np.ones((1, 3)), 1.0, np.ones((2, 3, 1))):
+        with pytest.raises(ValueError, match=r"gradient 1 must be of the shape of its parameter, \(2, 3\), got"):
+            optimizer.step([(right, right), (parameter, wrong)])
+    assert (parameter == 1).all() and (right == 1).all() and optimizer.steps == 0 and optimizer.state == {}
+
+
+def test_a_seed_may_stand_for_a_generator():
+    np.testing.assert_array_equal(cnnlib.Dense(4, 3, rng=5).W, cnnlib.Dense(4, 3, rng=np.random.default_rng(5)).W)

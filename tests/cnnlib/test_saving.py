@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnlib import saving
 from cnnlib.digits.augmentation import Distortion
 
 # How often the kill test kills; `make kill-test` asks for a hundred.
@@ -123,3 +124,66 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     Path(path).write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a readable cnnlib file"):
         train(path)
+
+
+@pytest.mark.parametrize("what", ["x", "t", "validation"])
+def test_other_data_of_the_same_size_are_refused(tmp_path, what):
+    rng = np.random.default_rng(3)
+    data = {"x": rng.random((6, 4)), "t": np.arange(6) % 3, "validation": (rng.random((3, 4)), [0, 1, 2])}
+
+    def resume(**changes):
+        network = cnnlib.Network([cnnlib.Dense(4, 3, rng=0), cnnlib.Softmax()], (4,))
+        network.train(**data | changes, checkpoint=tmp_path / "checkpoint.npz", resume=True, progress=False)
+
+    resume()
+    other = {"x": data["x"][::-1], "t": data["t"][::-1], "validation": (data["validation"][0], [0, 1, 1])}
+    with pytest.raises(ValueError, match="belongs to a run with another data"):
+        resume(**{what: other[what]})
+
+
+def test_a_used_optimizer_begins_no_run_with_a_checkpoint(tmp_path):
+    optimizer = cnnlib.SGD()
+    train(tmp_path / "a.npz", optimizer=optimizer)
+    with pytest.raises(ValueError, match="has taken 12 steps already"):
+        train(tmp_path / "b.npz", optimizer=optimizer)
+
+
+class Noted(cnnlib.Callback):
+    """Keeps an array of its own in checkpoints."""
+
+    def on_epoch_end(self, run):
+        run.arrays["noted.sum"] = run.arrays.get("noted.sum", np.zeros(1)) + 1
+        if run.epoch == 2 and not self.again:
+            raise Stop
+
+    def __init__(self, again):
+        self.again = again
+
+
+def test_arrays_of_a_callback_are_resumed(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(Stop):
+        train(path, callbacks=[Noted(False)])
+    train(path, callbacks=[Noted(True)])
+    with np.load(path) as stored:
+        assert stored["noted.sum"] == 4
+
+
+@pytest.mark.parametrize("what", ["best.W0", "velocity.b0", "steps", "history", "rng"])
+def test_a_damaged_checkpoint_changes_nothing(tmp_path, what):
+    path = tmp_path / "checkpoint.npz"
+    train(path, callbacks=[cnnlib.EarlyStopping(9, "loss")])
+    arrays, description = saving.read_arrays(path, saving.CHECKPOINT)
+    if what in arrays:
+        arrays[what] = np.zeros((1, 1), np.float32)  # would be broadcast
+    else:
+        description[what] = {"steps": -1, "history": {"loss": ["x"]}, "rng": {"state": "x"}}[what]
+    saving.write_arrays(path, arrays, description)
+    network = cnnlib.Network([cnnlib.Dense(6, 3, rng=1), cnnlib.Softmax()], (6,))
+    before, rng = network[0].W.copy(), np.random.default_rng(1)
+    with pytest.raises(ValueError, match="checkpoint.npz is not a checkpoint of this run"):
+        network.train(
+            *(rng.random((40, 6)), rng.integers(0, 3, 40)),
+            **{"epochs": 4, "batch_size": 16, "checkpoint": path, "resume": True, "progress": False},
+        )
+    np.testing.assert_array_equal(network[0].W, before)

@@ -207,7 +207,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_weights():
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"schedule": nan_at_the_end}, ValueError, "schedule must return a finite number, got nan at progress 0.9"),
+        (
+            {"schedule": nan_at_the_end},
+            ValueError,
+            "what the schedule returns at 0.9 must be a number in .-inf, inf., got nan",
+        ),
         ({"schedule": "cosine"}, TypeError, "schedule must be a function, such as one_cycle, got 'cosine'"),
         ({"optimizer": "sgd"}, TypeError, "optimizer must be an Optimizer, such as SGD.*got 'sgd'"),
         ({"loss": "mse"}, TypeError, "loss must be a Loss, such as MeanSquaredError.*got 'mse'"),
@@ -239,3 +243,50 @@ def test_accuracy_refuses_what_it_would_broadcast():
 def test_labels_that_are_all_of_one_class_are_accepted():
     x, _ = blobs()
     assert network().train(x, np.zeros(60, int), epochs=20, progress=False)["accuracy"][-1] == 1
+
+
+def test_a_bad_target_is_found_before_the_first_step():
+    net, (x, t) = network(), blobs()
+    before, targets = weights(net), cnnlib.one_hot(t, 3)
+    targets[-1] = [2, -1, 0]
+    for changes in ({"t": targets}, {"t": t, "validation": (x, targets)}):
+        with pytest.raises(ValueError, match=r"no entry may be negative; got \[2.0, -1.0, 0.0\] in row 59"):
+            net.train(**{"x": x, "batch_size": 10, "progress": False} | changes)
+    assert same(weights(net), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": ""}, "optimizer must be an Optimizer"),
+        ({"resume": "no"}, "resume must be True or False, got 'no'"),
+        ({"progress": 1}, "progress must be True or False, got 1"),
+        ({"callbacks": ["early"]}, "each of callbacks must be a Callback, such as EarlyStopping.., got 'early'"),
+        ({"seed": "0"}, "seed must be a whole number, got '0'"),
+        ({"validation": 3}, "validation must be a tuple of x and t, got 3"),
+        ({"checkpoint": 3}, "checkpoint must be the path of a file, got 3"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_named(changes, message):
+    with pytest.raises(TypeError, match=message):
+        network().train(*blobs(), **{"progress": False} | changes)
+
+
+def test_numbers_that_are_too_large_are_not_called_a_learning_rate():
+    net, (x, t) = network(), blobs()
+    with pytest.raises(FloatingPointError, match="No step had been taken: the numbers in x, or the weights, are too"):
+        net.train(x * np.float32(2e37), t, progress=False)
+    net[0].W[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"W0 holds numbers that are not finite, the first at \(0, 0\): nan"):
+        net.train(x, t, progress=False)
+
+
+def test_augmentation_that_leaves_the_scale_is_an_error():
+    layers = [cnnlib.Flatten(), cnnlib.Dense(16, 2, rng=0), cnnlib.Softmax()]
+    net, x = cnnlib.Network(layers, (1, 4, 4)), np.full((4, 4, 4), 200, np.uint8)
+    with pytest.raises(ValueError, match="numbers up to 200: floating point must be scaled already"):
+        net.train(x, [0, 1, 0, 1], augment=lambda images, rng: images.astype(float), progress=False)
+
+
+def test_accuracy_of_what_is_no_number_is_none():
+    assert math.isnan(cnnlib.accuracy([[np.nan, 1], [0, 1]], [[1, 0], [0, 1]]))

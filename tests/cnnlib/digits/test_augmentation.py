@@ -98,5 +98,5 @@ def test_variants_add_strokes_to_ones_sevens_and_nines():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"expected images \(N, H, W\), got an array of shape \(28, 28\)"):
+    with pytest.raises(ValueError, match=r"expected images of shape \(N, H, W\), got shape \(28, 28\)"):
         Distortion()(np.zeros((28, 28)), np.random.default_rng(0))

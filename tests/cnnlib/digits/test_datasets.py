@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import numpy as np
@@ -35,6 +36,99 @@ def test_finds_the_files_compressed_or_not_in_either_place(place, compress, cont
     contents.write(tmp_path / "data" / place, compress)
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
     contents.assert_equal(datasets.load_mnist())
+
+
+LAYOUTS = [
+    ".",
+    "mnist",
+    "mnist/raw",
+    "MNIST",
+    "MNIST/raw",  # torchvision's
+    "raw",
+]
+
+
+@pytest.mark.parametrize("place", LAYOUTS)
+@pytest.mark.parametrize("naming", ["hyphen", "dot", "folder"])  # the last is Kaggle's
+@pytest.mark.parametrize("compress", [True, False])
+def test_layouts_that_people_have(place, naming, compress, contents, tmp_path, monkeypatch):
+    if naming == "folder" and compress:
+        pytest.skip("nobody has these")
+    folder = tmp_path / "Dätá of mine" / place
+    contents.write(folder, compress)
+    for name in contents:
+        path = folder / (name + ".gz" * compress)
+        if naming == "dot":
+            path.rename(folder / path.name.replace("-idx", ".idx"))
+        elif naming == "folder":
+            path.rename(folder / "file")
+            path.mkdir()
+            (folder / "file").rename(path / name)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "Dätá of mine"))
+    contents.assert_equal(datasets.load_mnist())
+
+
+@pytest.fixture
+def fashion(contents, monkeypatch):
+    """Put another tiny data set in the place of Fashion-MNIST; its files have the same names."""
+    files, fashion = {}, type(contents)()
+    for (part, file), (name, content) in zip(datasets._MNIST.files.items(), contents.items(), strict=True):
+        fashion[name] = content[:-3] + bytes(9 - byte for byte in content[-3:])
+        files[part] = file._replace(sha256=hashlib.sha256(fashion[name]).hexdigest())
+    monkeypatch.setattr(datasets, "_FASHION_MNIST", datasets._FASHION_MNIST._replace(files=files, mirrors=()))
+    return fashion
+
+
+@pytest.mark.parametrize("place", [".", "fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "fashion", "raw"])
+def test_fashion_is_found_in_the_same_way(place, fashion, tmp_path, monkeypatch):
+    fashion.write(tmp_path / "data" / place)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+    fashion.assert_equal(datasets.load_fashion_mnist())
+    with pytest.raises(datasets.DataNotFoundError, match="has none of the files"):
+        datasets.load_mnist()
+
+
+@pytest.mark.parametrize("place", [".", "raw"])
+def test_a_folder_of_the_one_is_not_taken_for_the_other(place, contents, fashion, tmp_path, monkeypatch):
+    contents.write(tmp_path / "data" / place)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+    contents.assert_equal(datasets.load_mnist())
+    with pytest.raises(datasets.DataNotFoundError):
+        datasets.load_fashion_mnist()
+
+
+def test_both_side_by_side(contents, fashion, tmp_path, monkeypatch):
+    contents.write(tmp_path / "data")
+    fashion.write(tmp_path / "data" / "FashionMNIST" / "raw")
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+    contents.assert_equal(datasets.load_mnist())
+    fashion.assert_equal(datasets.load_fashion_mnist())
+
+
+@pytest.mark.parametrize("variable", ["CNNLIB_DATA", "CNNLIB_CACHE"])
+def test_the_home_folder_of_nobody(variable, contents, monkeypatch):
+    monkeypatch.setenv(variable, "~there-is-no-such-user/x")
+    with pytest.raises(datasets.DataError, match=f"{variable} is ~there-is-no-such-user/x, but the home folder"):
+        datasets.load_mnist(fallback=True)
+
+
+def test_without_a_home_folder_no_folder_is_called_tilde(folder, contents, tmp_path, monkeypatch):
+    import pooch
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNLIB_CACHE")
+    monkeypatch.setattr(pooch, "os_cache", lambda name: os.path.join("~", ".cache", name))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    contents.assert_equal(datasets.load_mnist())
+    assert not (tmp_path / "~").exists() and (tmp_path / "temporary" / "cnnlib" / "mnist.npz").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no pipes in folders")
+def test_a_pipe_in_the_place_of_a_file(folder):
+    (folder / "train-labels-idx1-ubyte.gz").unlink()
+    os.mkfifo(folder / "train-labels-idx1-ubyte.gz")
+    with pytest.raises(datasets.DataError, match="only a part of MNIST: train-labels"):
+        datasets.load_mnist()
 
 
 def test_accepts_files_recompressed_in_several_members_and_ones_unpacked_under_the_old_name(folder, contents):
@@ -71,6 +165,18 @@ def test_a_damaged_file_is_refused_by_name(damage, prepared_before, folder, cont
         datasets.load_mnist(fallback=True)
     assert str(damaged) in str(caught.value)
     assert (tmp_path / "cache" / "mnist.npz").exists() == prepared_before
+
+
+def test_a_prepared_bomb_is_not_unpacked(contents, tmp_path):
+    tracemalloc = pytest.importorskip("tracemalloc")
+    (tmp_path / "cache").mkdir()
+    np.savez_compressed(tmp_path / "cache" / "mnist.npz", origin=np.zeros(50_000_000, np.uint8))
+    tracemalloc.start()
+    with pytest.raises(datasets.DataError, match="claims to hold 50,0"):
+        datasets.load_mnist()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 def test_a_bomb_is_not_unpacked(folder, monkeypatch):
@@ -116,6 +222,21 @@ def test_not_found_says_what_to_do(variable, contents, tmp_path, monkeypatch):
     assert (f"CNNLIB_DATA is {tmp_path}" in message) == bool(variable)
 
 
+@pytest.mark.parametrize("variable", ["an empty folder", "no folder"])
+def test_nothing_stands_in_for_data_that_somebody_has_put_somewhere(variable, contents, tmp_path, monkeypatch):
+    (tmp_path / "an empty folder").mkdir()
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / variable))
+    reason = {"an empty folder": "which has none of the files", "no folder": "which is no folder"}[variable]
+    with pytest.raises(datasets.DataNotFoundError, match=reason):
+        datasets.load_mnist(fallback=True)
+
+
+@pytest.mark.parametrize("fallback", ["no", None, 1, []])
+def test_fallback_is_yes_or_no(fallback, contents):
+    with pytest.raises(TypeError, match="fallback must be True or False, got"):
+        datasets.load_mnist(fallback)
+
+
 def test_the_embedded_digits_stand_in_only_when_asked(contents):
     assert datasets.load_mnist(fallback=True).name == datasets.load_digits().name
     with pytest.raises(datasets.DataNotFoundError):
@@ -139,13 +260,15 @@ def damage_prepared(path, kind):
             arrays = dict(stored)
         arrays["test_images"] = np.array([print], dtype=object)
         np.savez(path, **arrays)
+    elif kind == "a bomb":
+        np.savez_compressed(path, origin=np.array(""), test_images=np.zeros(50_000_000, np.uint8))
     else:
         middle = len(content) // 2
         altered = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         path.write_bytes({"truncated": content[:middle], "altered": altered, "empty": b""}[kind])
 
 
-@pytest.mark.parametrize("kind", ["foreign", "other pixels", "code inside", "truncated", "altered", "empty"])
+@pytest.mark.parametrize("kind", ["foreign", "other pixels", "code inside", "truncated", "altered", "empty", "a bomb"])
 def test_a_damaged_prepared_file_is_made_anew_or_named(kind, folder, contents, tmp_path, monkeypatch):
     datasets.load_mnist()
     prepared = tmp_path / "cache" / "mnist.npz"
@@ -199,6 +322,9 @@ def test_killed_while_writing_there_is_no_half_file(tmp_path):
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "mnist.npz").exists()
     assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+    # The next one that writes the same file tidies up.
+    datasets._store(tmp_path / "mnist.npz", {"images": np.zeros((100, 28, 28), np.uint8)}, "")
+    assert os.listdir(tmp_path) == ["mnist.npz"]
 
 
 # --- The embedded digits

@@ -80,6 +80,112 @@ def test_a_silent_mirror_costs_no_more_than_its_time_limit(server, contents, mon
     assert 0.2 < time.perf_counter() - start < 5
 
 
+class Dripper:
+    """A server that sends its answer byte by byte: from the first header on, or only the content."""
+
+    def __init__(self, head):
+        self.socket, self.head, self.stopped = socket.create_server(("127.0.0.1", 0)), head, threading.Event()
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while not self.stopped.is_set():
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    connection.recv(65_536)
+                    connection.sendall(self.head)
+                    while not self.stopped.wait(0.02):
+                        connection.sendall(b"x")
+                except OSError:  # the client has left
+                    pass
+
+    def stop(self):
+        self.stopped.set()
+        self.socket.close()
+        with socket.socket() as wake:
+            wake.connect_ex(("127.0.0.1", int(self.url.split(":")[2][:-1])))
+        self.thread.join()
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Header: "])
+def test_a_mirror_that_drips_is_left(head, server, contents, monkeypatch):
+    offer(server, "b", contents)
+    monkeypatch.setattr(download, "WINDOW", 0.5)
+    dripper = Dripper(head)
+    try:
+        use_mirrors(monkeypatch, dripper.url, f"{server.url}/b/")
+        start = time.perf_counter()
+        contents.assert_equal(datasets.load_mnist())
+        assert 0.5 <= time.perf_counter() - start < 5
+        use_mirrors(monkeypatch, dripper.url)
+        with pytest.raises(datasets.DataNotFoundError, match="bytes per second, expected at least 2,000"):
+            datasets._download(datasets._MNIST)
+    finally:
+        dripper.stop()
+
+
+def test_no_download_takes_for_ever(server, contents, monkeypatch):
+    """However fast its bytes come."""
+    monkeypatch.setattr(download, "WINDOW", 0.1)
+    monkeypatch.setattr(download, "MIN_RATE", 1)
+    monkeypatch.setattr(download, "CHUNK", 1)
+    monkeypatch.setattr(download, "TIME_LIMIT", 0.3)
+    dripper = Dripper(b"HTTP/1.1 200 OK\r\n\r\n")
+    try:
+        use_mirrors(monkeypatch, dripper.url)
+        with pytest.raises(datasets.DataNotFoundError, match="was not complete after"):
+            datasets.load_mnist()
+    finally:
+        dripper.stop()
+
+
+def test_a_content_encoding_that_is_a_bomb(contents, isolated, monkeypatch):
+    """Twice compressed, 200 MB are a few hundred bytes."""
+    tracemalloc = pytest.importorskip("tracemalloc")
+    monkeypatch.setenv("CNNLIB_OFFLINE", "0")
+    bomb = gzip.compress(gzip.compress(bytes(200_000_000), 9), 9)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip, gzip")
+            self.send_header("Content-Length", str(len(bomb)))
+            self.end_headers()
+            self.wfile.write(bomb)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        use_mirrors(monkeypatch, f"http://127.0.0.1:{server.server_port}/")
+        tracemalloc.start()
+        with pytest.raises(datasets.DataNotFoundError):
+            datasets.load_mnist()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        server.shutdown()
+        thread.join()
+    assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("yes", True), ("0", False), ("false", False), ("No", False)]
+)
+def test_what_counts_as_offline(value, offline, dead_url, contents, monkeypatch):
+    monkeypatch.setenv("CNNLIB_OFFLINE", value)
+    use_mirrors(monkeypatch, dead_url)
+    with pytest.raises(datasets.DataNotFoundError) as caught:
+        datasets.load_mnist()
+    assert ("CNNLIB_OFFLINE is set" in str(caught.value)) == offline
+
+
 def test_what_one_mirror_lacks_the_next_one_gives(server, contents, monkeypatch):
     offer(server, "a", contents)
     offer(server, "b", contents)

@@ -147,5 +147,5 @@ def test_memory_order_does_not_matter(stride):
 
 
 def test_im2col_refuses_images_smaller_than_the_kernel():
-    with pytest.raises(ValueError, match=r"5x5 does not fit into images of shape \(1, 1, 4, 9\)"):
+    with pytest.raises(ValueError, match=r"kernel_size 5 does not fit into images of shape \(1, 1, 4, 9\)"):
         cnnlib.im2col(np.zeros((1, 1, 4, 9)), 5)

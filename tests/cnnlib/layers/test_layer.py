@@ -59,7 +59,7 @@ def test_shapes_that_do_not_fit_are_refused(make, message):
 
 
 def test_what_is_no_layer_is_refused():
-    with pytest.raises(TypeError, match="layer 1 must be a Layer, such as Dense.*, got 'relu'"):
+    with pytest.raises(TypeError, match="layers.1. must be a Layer, such as Dense.*, got 'relu'"):
         cnnlib.Sequential([dense(), "relu"])
 
 
@@ -169,3 +169,24 @@ def test_a_gradient_of_another_shape_is_refused():
         layer.forward(np.ones((3, 4)))
         with pytest.raises(ValueError, match=r"expected dy of the shape of y, \(3, 4\), got \(1, 4\)"):
             layer.backward(np.ones((1, 4)))
+
+
+@pytest.mark.parametrize(
+    "make", [cnnlib.ReLU, cnnlib.Sigmoid, cnnlib.Softmax, dense, lambda: cnnlib.Residual([dense()])]
+)
+@pytest.mark.parametrize("what", ["x", "y"])
+@pytest.mark.parametrize("shape", [(3, 4), (500, 4)])
+def test_what_was_changed_in_place_after_forward_is_noticed(make, what, shape):
+    rng = np.random.default_rng(0)
+    for change in (lambda a: a.__imul__(-1), lambda a: a.__setitem__(slice(None), a[::-1].copy()), rng.shuffle):
+        layer, x = make(), rng.standard_normal(shape)
+        y = layer.forward(x)
+        layer.backward(np.ones(shape))
+        array = {"x": x, "y": y}[what]
+        kept = any(vars(each).get(what) is array for each in (layer, *all_layers(layer)))
+        change(array)
+        if kept:
+            with pytest.raises(RuntimeError, match=f"{what} of .* was changed in place after forward.*a copy"):
+                layer.backward(np.ones(shape))
+        else:
+            layer.backward(np.ones(shape))

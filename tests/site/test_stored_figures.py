@@ -1,0 +1,76 @@
+"""The figures that the build has drawn are those that the notebooks have stored: nbval compares texts, this pictures.
+
+Fonts and antialiasing differ from machine to machine, so pictures are compared small: by the mean ink of blocks of 8 by
+8 pixels. A curve that has moved, or a panel that is missing, is noticed, see the last test.
+"""
+
+import base64
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+EXECUTED = ROOT / "_build" / "executed" / "notebooks"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SHARE, DIFFERENCE = 0.002, 0.12  # at most this share of the blocks may differ by more than this
+
+
+def pictures(outputs) -> list[np.ndarray]:
+    """The pictures of a cell, grey values from 0 to 1."""
+    encoded = [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    images = [Image.open(io.BytesIO(base64.b64decode("".join(png)))) for png in encoded]
+    return [np.asarray(image.convert("L"), float) / 255 for image in images]
+
+
+def blocks(picture: np.ndarray) -> np.ndarray:
+    """The mean of every 8 by 8 pixels."""
+    h, w = (side // 8 * 8 for side in picture.shape)
+    return picture[:h, :w].reshape(h // 8, 8, w // 8, 8).mean(axis=(1, 3))
+
+
+def differ(ours: np.ndarray, stored: np.ndarray) -> str:
+    """Say in what two pictures differ; nothing if they show the same."""
+    sides = np.array(ours.shape) / stored.shape
+    if np.abs(sides - 1).max() > 0.03:  # labels of other fonts move the edge by some pixels
+        return f"size {ours.shape}, stored {stored.shape}"
+    h, w = np.minimum(ours.shape, stored.shape)
+    share = np.mean(np.abs(blocks(ours[:h, :w]) - blocks(stored[:h, :w])) > DIFFERENCE)
+    return f"{share:.1%} of the picture" if share > SHARE else ""
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_build_draws_what_is_stored(path):
+    notebook = json.loads(path.read_text("utf-8"))
+    if os.environ.get("CNNLIB_OFFLINE") and "load_mnist" in path.read_text("utf-8"):
+        pytest.skip("this chapter was stored with MNIST")
+    executed = EXECUTED / f"{path.stem}.json"
+    if not executed.exists():
+        pytest.skip("the book is not built: make book")
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell, outputs in zip(cells, json.loads(executed.read_text("utf-8"))["outputs"], strict=True):
+        ours, stored = pictures(outputs), pictures(cell["outputs"])
+        source = "".join(cell["source"])
+        assert len(ours) == len(stored), f"{len(ours)} pictures, stored {len(stored)}:\n{source}"
+        for one, other in zip(ours, stored, strict=True):
+            assert np.ptp(one) > 0.3 and min(one.shape) > 60, f"an empty picture:\n{source}"
+            if "nbval-ignore-output" not in cell["metadata"].get("tags", []):
+                assert not (what := differ(one, other)), f"{what} differs:\n{source}"
+
+
+def test_a_changed_figure_is_noticed():
+    rng = np.random.default_rng(0)
+    figure = np.ones((240, 400))
+    for column in range(20, 380):
+        row = int(120 + 80 * np.sin(column / 40))
+        figure[row - 1 : row + 2, column] = 0
+    assert (
+        differ(figure, figure) == "" and differ(np.clip(figure + rng.normal(0, 0.03, figure.shape), 0, 1), figure) == ""
+    )
+    assert "of the picture" in differ(np.roll(figure, 12, axis=0), figure)
+    assert "of the picture" in differ(np.ones_like(figure), figure)
+    assert "size" in differ(figure[:, :300], figure) and "size" in differ(np.ones((1, 1)), figure)
