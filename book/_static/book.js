@@ -1,4 +1,5 @@
-/* What scrolls can be scrolled by keyboard too: it takes the focus, as long as it is wider than its place. */
+/* What scrolls can be scrolled by keyboard too: it takes the focus, as long as it is wider than its place. A formula
+   scrolls only then; else its own overhang of half a pixel would make it something that scrolls. */
 
 "use strict";
 
@@ -6,13 +7,14 @@
   const BOXES = "mjx-container, .math, pre, .output, .pst-scrollable-table-container, .lf-named, .text_html";
 
   function update() {
-    const wide = (box) => box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
+    const scrolls = (box) => box.tagName === "MJX-CONTAINER" || /auto|scroll/.test(getComputedStyle(box).overflowX);
+    const wide = (box) => box.scrollWidth > box.clientWidth + 1 && scrolls(box);
     const changes = [...document.querySelectorAll(BOXES)].map((box) => [box, box.clientWidth > 0 && wide(box)]);
-    for (const [box, scrolls] of changes) {
-      if (scrolls && !box.hasAttribute("tabindex")) {
+    for (const [box, yes] of changes) {
+      if (yes && !box.hasAttribute("tabindex")) {
         box.tabIndex = 0;
         box.dataset.scrolls = "";
-      } else if (!scrolls && "scrolls" in box.dataset) {
+      } else if (!yes && "scrolls" in box.dataset) {
         box.removeAttribute("tabindex");
         delete box.dataset.scrolls;
       }
@@ -21,8 +23,8 @@
 
   let waiting;
   const soon = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(update, 150);
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(update);
   };
   addEventListener("load", () => {
     soon();

@@ -40,6 +40,26 @@ def every_figure() -> list[tuple[str, str]]:
     return [(notebook, name) for notebook in notebooks for name in stored_figures(notebook)]
 
 
+def page_of(notebook: str, name: str, theme: str = "light", head: str = "") -> str:
+    """The page of one figure; `head` comes before its scripts."""
+    scripts = "".join(
+        f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>'
+        for script in ("cnnlib", "live-figure", f"figures/{name}")
+    )
+    return (
+        f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{THEME}</style>'
+        f'<link rel="stylesheet" href="{(STATIC / "live-figure.css").as_uri()}">{head}{scripts}'
+        f"<body><main><h1>{name}</h1>{stored_figures(notebook)[name]}</main>"
+    )
+
+
+@pytest.fixture
+def figure_page():
+    """The function that writes the page of one figure, for tests in other browsers."""
+    return page_of
+
+
 def pytest_generate_tests(metafunc):
     """Run a test that has the argument `live_figure` for every one of them: (notebook, name)."""
     if "live_figure" in metafunc.fixturenames:
@@ -81,18 +101,8 @@ def open_figure(chromium, tmp_path):
     def open_page(
         notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True, before=""
     ):
-        scripts = "".join(
-            f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>'
-            for script in ("cnnlib", "live-figure", f"figures/{name}")
-        )
         path = tmp_path / f"{name}.html"
-        path.write_text(
-            f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>'
-            f'<meta name="viewport" content="width=device-width"><style>{THEME}</style>'
-            f'<link rel="stylesheet" href="{(STATIC / "live-figure.css").as_uri()}">{scripts}'
-            f"<body><main><h1>{name}</h1>{stored_figures(notebook)[name]}</main>",
-            "utf-8",
-        )
+        path.write_text(page_of(notebook, name, theme), "utf-8")
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             has_touch=touch,

@@ -345,6 +345,7 @@ STICKING_OUT = """article => {
 def test_page_fits_a_phone(page: Page):
     page.set_viewport_size(PHONE)
     try:
+        page.wait_for_timeout(300)  # wide formulas now scroll
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert page.evaluate(STICKING_OUT, ARTICLE) == []
     finally:
