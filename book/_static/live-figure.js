@@ -215,7 +215,7 @@ class Figure {
 		const edit = (i, j, start = null) => {
 			const cell = cells[i][j];
 			if (!change || !editable(i, j) || cell.querySelector("input")) return;
-			const input = make("input", { type: "text", inputmode: "decimal", "aria-label": `${label}, row ${i}, column ${j}` });
+			const input = make("input", { type: "text", inputmode: "text", "aria-label": `${label}, row ${i}, column ${j}` });
 			input.value = start ?? String(shownValues[i][j]);
 			let over = false;
 			const end = (keep) => {
