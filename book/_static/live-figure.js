@@ -381,10 +381,16 @@ class Figure {
 			show(values, limit = null) {
 				const most = limit ?? (largest(Array.from(values)) || 1);
 				const image = pen.createImageData(width, height);
-				for (let k = 0; k < width * height; k++) {
-					const share = Math.min(Math.abs(values[k]) / most, 1);
-					const hue = signed ? (values[k] < 0 ? [217, 95, 2] : [117, 80, 180]) : [0, 0, 0];
-					image.data.set([...hue, Math.round(255 * (signed || values[k] > 0 ? share : 0))], 4 * k);
+				const bytes = image.data;
+				for (let k = 0, at = 0; k < width * height; k++, at += 4) {
+					const value = values[k];
+					const share = Math.min(Math.abs(value) / most, 1);
+					if (signed) {
+						bytes[at] = value < 0 ? 217 : 117;
+						bytes[at + 1] = value < 0 ? 95 : 80;
+						bytes[at + 2] = value < 0 ? 2 : 180;
+					}
+					bytes[at + 3] = signed || value > 0 ? Math.round(255 * share) : 0;
 				}
 				pen.putImageData(image, 0, 0);
 			},
