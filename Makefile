@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BOOK_TESTS := tests/site/test_book.py tests/site/test_draw_browser.py tests/site/test_stored_figures.py
+BOOK_TESTS := $(addprefix tests/site/,test_book.py test_draw_browser.py test_front_page.py test_stored_figures.py)
 UNIT_TESTS := $(BIN)/pytest tests $(BOOK_TESTS:%=--ignore=%) --numprocesses=2
 
 RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0

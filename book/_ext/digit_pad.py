@@ -3,7 +3,8 @@
 The page gets book/_static/digit-pad.js, which rasterises as `cnnlib` does, the engine, which predicts as `cnnlib` does,
 and the weights of the network that comes with the package, written when the book is built. They are a script too, since
 a page that is opened from the disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a
-PDF) the admonition stands.
+PDF, without JavaScript) the admonition stands. With the class ``small`` as well, the pad is small, and shows the answer
+only.
 """
 
 import json
@@ -25,15 +26,17 @@ def make_pads(app: Sphinx, doctree: nodes.document) -> None:
     for admonition in list(doctree.findall(nodes.admonition)):
         if "digit-pad" in admonition["classes"]:
             content = [child for child in admonition.children if not isinstance(child, nodes.title)]
-            admonition.replace_self(digit_pad("", *content))
+            size = [name for name in admonition["classes"] if name == "small"]
+            admonition.replace_self(digit_pad("", *content, classes=size))
 
 
 def visit_html(translator, node: digit_pad) -> None:
-    translator.body.append('<div class="digit-pad" role="group" aria-label="Draw a digit">')
+    classes = " ".join(["digit-pad", *node["classes"]])
+    translator.body.append(f'<div class="{classes}" role="group" aria-label="Draw a digit"><noscript>')
 
 
 def depart_html(translator, node: digit_pad) -> None:
-    translator.body.append("</div>\n")
+    translator.body.append("</noscript></div>\n")
 
 
 def pass_through(translator, node: digit_pad) -> None:

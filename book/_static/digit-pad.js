@@ -1,4 +1,4 @@
-/* The pad of the chapter "Draw a digit", without a kernel: what `cnnlib.rasterize` does, in a page. The layers are those
+/* The pad of the front page and of the chapter "Draw a digit", without a kernel: what `cnnlib.rasterize` does, in a page. The layers are those
    of cnnlib.js.
 
    The network comes from digit-pad-network.js, which the book's build writes: see book/_ext/digit_pad.py. An image is
@@ -202,7 +202,7 @@
         if (canvas.hasPointerCapture(event.pointerId)) canvas.releasePointerCapture(event.pointerId);
         this.drawing = true;
         this.strokes.push([at(event)]);
-        this.ink([at(event), at(event)]);
+        this.redraw();
         this.readSoon();
         event.preventDefault();
       });
@@ -302,6 +302,11 @@
       this.context.fillStyle = PAPER;
       this.context.fillRect(0, 0, CANVAS, CANVAS);
       for (const stroke of this.strokes) this.ink(stroke);
+      if (this.strokes.length) return;
+      this.context.fillStyle = "#6b6b6b";
+      this.context.font = `${Math.round((18 * CANVAS) / (this.canvas.clientWidth || CANVAS))}px sans-serif`;
+      this.context.textAlign = "center";
+      this.context.fillText("draw a digit here", CANVAS / 2, CANVAS / 2);
     }
 
     /* Read at the next frame: however many events of the pen come until then, it is one prediction. */

@@ -92,11 +92,44 @@ class LiveFigure:
         sources = [path.read_text("utf-8").replace("</", "<\\/") for path in files]
         scripts = "".join(f"<script>{source}</script>" for source in sources)
         style = (static_folder() / "live-figure.css").read_text("utf-8")
-        page = f'<!doctype html><meta charset="utf-8"><style>{style}</style>{self.markup()}{scripts}'
+        page = (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(self.alt)}</title>'
+            f"<style>{FRAME_STYLE}{style}</style><script>{FRAME_SCRIPT}</script>"
+            f"<main>{self.markup()}</main>{scripts}"
+        )
         return (
             f'<iframe title="{html.escape(self.alt)}" srcdoc="{html.escape(page)}"'
             f' style="border: 0; width: 100%; height: {self.height[0] + 60}px"></iframe>'
         )
+
+
+# In a notebook a figure has a page of its own, without the book's theme: its colours are those of JupyterLab where it
+# says which, else those of the system; and the frame is as high as what it shows, where it may say so.
+FRAME_STYLE = """
+html { --pst-color-text-base: #14181e; --pst-color-text-muted: #48566b; --pst-color-border: #c9c9c9;
+  --pst-color-primary: #1260cc; --pst-color-surface: #f5f5f5; --pst-color-background: #fff; color-scheme: light;
+  background: var(--pst-color-background); color: var(--pst-color-text-base); font: 16px/1.6 sans-serif; }
+html[data-theme="dark"] { --pst-color-text-base: #ced6dd; --pst-color-text-muted: #9ca4af; --pst-color-border: #48566b;
+  --pst-color-primary: #79abef; --pst-color-surface: #29313d; --pst-color-background: #121212; color-scheme: dark; }
+body { margin: 0; padding: 1px; }
+body .live-figure { margin: 0; }
+"""
+FRAME_SCRIPT = """
+(() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const outside = () => { try { return parent.document.body; } catch { return document.body; } };
+  const choose = () => {
+    const light = outside()?.dataset.jpThemeLight;
+    document.documentElement.dataset.theme = (light ? light === "false" : dark.matches) ? "dark" : "light";
+  };
+  choose();
+  dark.addEventListener("change", choose);
+  if (outside()) new MutationObserver(choose).observe(outside(), { attributeFilter: ["data-jp-theme-light"] });
+  addEventListener("load", () => new ResizeObserver(() => {
+    try { frameElement.style.height = `${document.body.offsetHeight + 1}px`; } catch { /* it stays as it is */ }
+  }).observe(document.body));
+})();
+"""
 
 
 def live_figure(

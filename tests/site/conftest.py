@@ -34,6 +34,24 @@ def stored_figures(notebook: str) -> dict[str, str]:
     return {match[1]: html for match, html in named if match}
 
 
+def every_figure() -> list[tuple[str, str]]:
+    """The notebook and the name of every live figure of the book."""
+    notebooks = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    return [(notebook, name) for notebook in notebooks for name in stored_figures(notebook)]
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that has the argument `live_figure` for every one of them: (notebook, name)."""
+    if "live_figure" in metafunc.fixturenames:
+        metafunc.parametrize("live_figure", every_figure(), ids=[name for _, name in every_figure()])
+
+
+@pytest.fixture(scope="session")
+def markup():
+    """The stored markup of every live figure of the book, by (notebook, name)."""
+    return {(notebook, name): stored_figures(notebook)[name] for notebook, name in every_figure()}
+
+
 @pytest.fixture(scope="module")
 def chromium():
     if CHROMIUM is None:
@@ -49,11 +67,20 @@ def chromium():
 def open_figure(chromium, tmp_path):
     """Return a function that opens a figure of a notebook: a Playwright page, on which an error fails the test.
 
+    So does whatever the page asks of another host: figures work from the disk, without a network. `before` is a script
+    that runs before those of the page.
+
     ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
     """
     contexts, wrong = [], []
 
-    def open_page(notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True):
+    def note_foreign(request):
+        if request.url.split(":")[0] not in ("file", "data", "blob"):
+            wrong.append(f"asked for {request.url}")
+
+    def open_page(
+        notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True, before=""
+    ):
         scripts = "".join(
             f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>'
             for script in ("cnnlib", "live-figure", f"figures/{name}")
@@ -73,7 +100,10 @@ def open_figure(chromium, tmp_path):
             java_script_enabled=javascript,
         )
         contexts.append(context)
+        context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
         page = context.new_page()
+        page.add_init_script(before)
+        page.on("request", note_foreign)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.goto(path.as_uri())

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -396,6 +397,48 @@ def test_page_can_be_read(page: Page, scheme: str):
         "[...document.querySelectorAll('.cell_output img:not(.as-is)')].map(image => getComputedStyle(image).filter)"
     )
     assert set(filters) <= ({"none"} if scheme == "light" else {"invert(0.93) hue-rotate(180deg)"})
+
+
+AXE = {
+    "preload": False,  # it would ask for the style sheets, which a page from the disk may not
+    "resultTypes": ["violations"],
+    "rules": {"label-content-name-mismatch": {"enabled": True}},
+}
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing(page: Page, scheme: str, width: int):
+    """No violation of any impact. What is drawn of a formula is left out: screen readers get its MathML instead."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
+        page.wait_for_timeout(500)  # what scrolls at this width can now be focused
+        violations = Axe().run(page, context={"exclude": ["mjx-math"]}, options=AXE).response["violations"]
+        found = [(each["id"], each["help"], [node["html"][:200] for node in each["nodes"]]) for each in violations]
+        assert found == []
+    finally:
+        page.set_viewport_size(DESKTOP)
+
+
+# What scrolls sideways; and which of it the Tab key reaches.
+SCROLLING = """article => [...document.querySelectorAll(`${article} *`)]
+  .filter(box => box.clientWidth && box.scrollWidth > box.clientWidth + 1)
+  .filter(box => /auto|scroll/.test(getComputedStyle(box).overflowX))
+  .map(box => [box.tabIndex >= 0 || box.querySelector("a[href], button, input") !== null, box.outerHTML.slice(0, 100)])
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_scrolls_scrolls_by_keyboard_and_nothing_else_takes_the_focus(page: Page, width: int):
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        page.wait_for_timeout(500)
+        assert [html for reached, html in page.evaluate(SCROLLING, "article.bd-article") if not reached] == []
+        idle = "boxes => boxes.filter(box => box.scrollWidth <= box.clientWidth + 1).map(box => box.outerHTML)"
+        assert page.locator("[data-scrolls]").evaluate_all(idle) == []
+    finally:
+        page.set_viewport_size(DESKTOP)
 
 
 def test_theme_button_changes_the_theme(browser: Browser, server: str):

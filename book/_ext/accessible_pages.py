@@ -1,0 +1,43 @@
+"""Mend what the theme, Sphinx and notebooks write in a way that screen readers and keyboards trip over.
+
+What depends on the size of the window is done by book/_static/book.js.
+"""
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+CHANGES = [
+    # The empty corner of a table is no header.
+    (re.compile(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>"), r"<td\1></td>"),
+    # A list consists of items.
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
+    # The side bar and the search are parts of the page that one can jump to.
+    (
+        re.compile(r'<div class="bd-sidebar-primary bd-sidebar([^"]*)">'),
+        r'<div class="bd-sidebar-primary bd-sidebar\1" role="complementary" aria-label="The book">',
+    ),
+    (re.compile(r'<form class="bd-search'), '<form role="search" class="bd-search'),
+    # A button is called what is written on it.
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*" title="Search") aria-label="Search"'), r"\1"),
+]
+
+
+def mend(page: str) -> str:
+    for pattern, replacement in CHANGES:
+        page = pattern.sub(replacement, page)
+    return page
+
+
+def mend_pages(app: Sphinx, exception: Exception | None) -> None:
+    if exception or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        path.write_text(mend(path.read_text("utf-8")), "utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_js_file("book.js", loading_method="defer")
+    app.connect("build-finished", mend_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

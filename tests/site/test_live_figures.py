@@ -1,0 +1,259 @@
+"""What holds for every live figure of the book, whoever wrote it: light, fast, usable by everyone, from the disk alone.
+
+A figure takes part as soon as a notebook's stored outputs contain it. That every script error, and everything that a
+page asks of another host, fails a test is part of `open_figure`.
+"""
+
+import re
+import statistics
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
+WIDTHS = (1280, 390)
+
+
+def quick(measure, limit) -> float:
+    """The median of three measurements; on a machine that others use too, of the best of three such triples."""
+    found = []
+    while len(found) < 3 and not (found and min(found) < limit):
+        found.append(statistics.median(measure() for _ in range(3)))
+    return min(found)
+
+
+# What it weighs
+
+
+@pytest.mark.parametrize("file", sorted(STATIC.glob("figures/*.js")), ids=lambda path: path.stem)
+def test_a_figure_s_script_is_small(file):
+    assert file.stat().st_size <= 40_000
+
+
+@pytest.mark.parametrize(("name", "most"), [("cnnlib.js", 40_000), ("live-figure.js", 40_000)])
+def test_what_figures_share_is_small(name, most):
+    assert (STATIC / name).stat().st_size <= most
+
+
+def test_every_script_has_its_figure(markup):
+    assert {name for _, name in markup} == {path.stem for path in STATIC.glob("figures/*.js")}
+
+
+def test_the_data_of_a_notebook_are_small(markup):
+    size = dict.fromkeys((notebook for notebook, _ in markup), 0)
+    for (notebook, _), html in markup.items():
+        size[notebook] += len(re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)[1])
+    assert {notebook: bytes_ for notebook, bytes_ in size.items() if bytes_ > 400_000} == {}
+
+
+# How fast it is
+
+# Note how long the call takes that starts the figure.
+NOTE_START = """
+let shared;
+Object.defineProperty(window, "liveFigure", {
+  configurable: true,
+  get: () => shared,
+  set(value) {
+    const define = value.define;
+    value.define = (...rest) => {
+      const begin = performance.now();
+      define(...rest);
+      document.querySelector("main").getBoundingClientRect();
+      window.startTook = performance.now() - begin;
+    };
+    shared = value;
+  },
+});
+"""
+
+
+def test_it_starts_at_once(open_figure, live_figure):
+    def start():
+        page = open_figure(*live_figure, before=NOTE_START)
+        took = page.evaluate("startTook")
+        page.close()
+        return took
+
+    assert quick(start, limit=100) < 100
+
+
+# How long the work of a frame is when a slider has moved: the listeners, what they put off to the next frame, layout.
+DRAG = """async slider => {
+  const [low, high, step] = [+slider.min, +slider.max, +slider.step || 1];
+  const took = [];
+  for (let k = 0; k < 9; k++) {
+    await new Promise(requestAnimationFrame);
+    took.push(await new Promise(resolve => {
+      let frame = 0;
+      requestAnimationFrame(() => { frame = performance.now(); });
+      const begin = performance.now();
+      const share = k % 2 ? k / 9 : 1 - k / 9;
+      slider.value = low + Math.round((high - low) * share / step) * step;
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+      const listeners = performance.now() - begin;
+      requestAnimationFrame(() => {
+        document.body.getBoundingClientRect();
+        resolve(listeners + performance.now() - frame);
+      });
+    }));
+  }
+  return took.sort((a, b) => a - b)[4];
+}"""
+
+
+def test_a_drag_answers_within_a_frame(open_figure, live_figure):
+    page = open_figure(*live_figure)
+    slow = {}
+    for slider in page.locator(".live-figure input[type=range]:enabled:visible").all():
+        if (took := quick(lambda slider=slider: slider.evaluate(DRAG), limit=16)) >= 16:
+            slow[slider.evaluate("slider => slider.labels[0]?.textContent")] = took
+    assert slow == {}
+
+
+# Where it stands
+
+
+HEIGHTS = """figure => {
+  const reserved = parseFloat(getComputedStyle(figure).minHeight);
+  figure.style.minHeight = 0;
+  const needed = figure.getBoundingClientRect().height;
+  figure.style.minHeight = "";
+  return [reserved, needed];
+}"""
+
+
+def test_nothing_shifts(open_figure, live_figure):
+    """The height that is kept free is what the figure needs, so that what stands below stays where it is."""
+    wrong = []
+    for width in WIDTHS:
+        page = open_figure(*live_figure, width=width)
+        reserved, needed = page.locator("figure.live-figure").evaluate(HEIGHTS)
+        if not -24 <= reserved - needed <= 120:
+            wrong.append(f"in a window of {width} pixels it needs {needed:.0f}; {reserved:.0f} are kept free")
+    assert wrong == []
+
+
+OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+
+
+USED = ".live-figure :is(button, select, input:is([type=range], [type=checkbox], [type=radio]))"
+USE = """element => {
+  const tell = () => ["input", "change"].forEach(kind => element.dispatchEvent(new Event(kind, { bubbles: true })));
+  if (element.matches("select")) {
+    for (const option of [...element.options].reverse()) { element.value = option.value; tell(); }
+  } else if (element.matches("[type=range]")) {
+    for (const end of [element.min, element.max]) { element.value = end; tell(); }
+  } else element.click();
+  return new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(() => resolve(
+    element.labels?.[0]?.textContent ?? element.textContent))));
+}"""
+
+
+def test_it_fits_whatever_is_pressed(open_figure, live_figure):
+    """Each control is used, at both ends: nothing breaks, nothing is wider than the page, no number is missing."""
+    for width in WIDTHS:
+        page = open_figure(*live_figure, width=width, calm=True)
+        assert page.evaluate(OVERFLOW) <= 0
+        for number in range(page.locator(USED).count()):
+            control = page.locator(USED).nth(number)
+            if not (control.count() and control.is_visible() and control.is_enabled()):
+                continue  # another control has put it away
+            what = control.evaluate(USE)
+            assert page.evaluate(OVERFLOW) <= 0, f"too wide after {what!r}, in a window of {width}"
+            text = page.locator(".live-figure .lf-root").inner_text()
+            assert re.findall(r"\bundefined\b|\bNaN\b|\[object", text) == [], f"after {what!r}"
+
+
+# For everyone
+
+
+def test_without_scripts_there_is_a_text(open_figure, live_figure):
+    page = open_figure(*live_figure, javascript=False)
+    still = page.locator("figure.live-figure noscript")
+    text = page.locator("figure.live-figure").get_attribute("aria-label")
+    assert len(text) > 20
+    assert still.locator("p").is_visible() and still.locator("p").text_content() == text
+    assert [image for image in still.locator("img").all() if image.get_attribute("alt") != text] == []
+    assert page.evaluate(OVERFLOW) <= 0
+
+
+# Without `preload`, axe would ask for the style sheets, which a page from the disk may not.
+AXE = {"preload": False, "resultTypes": ["violations"]}
+
+
+def test_axe_finds_nothing(open_figure, live_figure):
+    """In light and dark, wide and narrow, nothing that axe-core knows of: no violation of any impact."""
+    found = []
+    for theme, width in zip(("light", "dark"), WIDTHS, strict=True):
+        page = open_figure(*live_figure, theme=theme, width=width)
+        for violation in Axe().run(page, options=AXE).response["violations"]:
+            places = [node["html"][:200] for node in violation["nodes"]]
+            found.append((theme, width, violation["id"], violation["help"], places))
+    assert found == []
+
+
+# The roles that a reader operates, as the browser tells them to a screen reader, and what it calls each.
+ROLES = {"button", "slider", "spinbutton", "combobox", "checkbox", "radio", "textbox", "grid", "application", "tab"}
+
+
+def test_every_control_has_a_name(open_figure, live_figure):
+    page = open_figure(*live_figure)
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    roles = [node for node in nodes if not node["ignored"] and node["role"]["value"] in ROLES]
+    assert roles, "the figure has nothing to take in hand"
+    assert [node for node in roles if not node.get("name", {}).get("value", "").strip()] == []
+
+
+# Every element that the Tab key must reach, in the order of the document; of buttons to choose one, the chosen.
+REACHABLE = """() =>
+  [...document.querySelectorAll(".live-figure :is(a[href], button, select, summary, input, [tabindex])")]
+  .filter(element => element.tabIndex >= 0 && !element.disabled)
+  .filter(element => element.checkVisibility({ visibilityProperty: true }))
+  .filter(element => element.type !== "radio" || element.checked)
+  .map(element => element.outerHTML.slice(0, 150))"""
+FOCUSED = """() => {
+  const element = document.activeElement;
+  if (!element.closest(".live-figure")) return null;
+  const [box, style] = [element.getBoundingClientRect(), getComputedStyle(element)];
+  return {
+    html: element.outerHTML.slice(0, 150), tabindex: element.tabIndex,
+    left: box.left, right: box.right, top: box.top + scrollY, bottom: box.bottom + scrollY,
+    seen: (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none",
+  };
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_tab_leads_through_every_control(open_figure, live_figure, width):
+    """In the order of the document, down the page or to the right, each with a visible focus."""
+    page = open_figure(*live_figure, width=width)
+    expected = page.evaluate(REACHABLE)
+    reached = []
+    for _ in range(len(expected) + 1):
+        page.keyboard.press("Tab")
+        if (focused := page.evaluate(FOCUSED)) is None:
+            break
+        reached.append(focused)
+    assert [focused["html"] for focused in reached] == expected
+    assert [focused["html"] for focused in reached if not focused["seen"] or focused["tabindex"] > 0] == []
+    backward = [
+        (first["html"], then["html"])
+        for first, then in pairwise(reached)
+        if then["bottom"] <= first["top"] and then["left"] < first["right"]
+    ]
+    assert backward == []
+
+
+def test_nothing_moves_for_those_who_asked_for_none(open_figure, live_figure):
+    page = open_figure(*live_figure, calm=True)
+    assert page.evaluate("liveFigure && document.querySelector('.live-figure').liveFigure.calm") is True
+    changes = """() => new Promise(resolve => {
+      let count = 0;
+      new MutationObserver(list => { count += list.filter(one => !one.target.closest?.(".lf-voice")).length; })
+        .observe(document.querySelector(".lf-root"), { subtree: true, childList: true, attributes: true });
+      setTimeout(() => resolve([count, document.getAnimations().length]), 500);
+    })"""
+    assert page.evaluate(changes) == [0, 0]
