@@ -1,8 +1,8 @@
 """Damage idx and image files at random, and read them: every one is read, or refused by a ValueError.
 
 ``python fuzz.py KIND COUNT FOLDER``, with KIND one of idx, prepared and image. It prints one line of JSON: how many
-files were read and refused, the errors that escaped (with the seed that makes each), the most processor time and the most
-memory.
+files were read and refused, the errors that escaped (with the seed that makes each), the most processor time and
+the most memory.
 """
 
 import gzip
