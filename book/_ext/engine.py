@@ -1,56 +1,12 @@
-"""What the page's own engine, book/_static/cnnlib.js, needs to know of a network: its layers and its numbers."""
+"""The file of the page's own engine, and how a network gets into a page: see cnnbook/engine.py."""
 
-import base64
+import sys
+from pathlib import Path
 
-import numpy as np
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # an extension loads before the book's build adds it
+
+from cnnbook.engine import describe, describe_layer, encode
+
+__all__ = ["ENGINE", "describe", "describe_layer", "encode"]
 
 ENGINE = "cnnlib.js"
-STORED = {"float32": "<f4", "float16": "<f2"}
-
-
-def describe(network, stored: str = "float32") -> dict:
-    """Return what ``cnnlib.Network.fromJSON`` builds a network from, in a page.
-
-    Parameters
-    ----------
-    network : cnnlib.Network
-    stored : {"float32", "float16"}
-        How to store the parameters: float16 takes half of the space, for three decimal digits.
-
-    Returns
-    -------
-    dict
-        ``{"input_shape": [...], "dtype": "float32", "stored": ..., "layers": [...]}``, ready for JSON. A layer is
-        ``{"class": ..., "config": {...}, "parameters": {"W": ..., "b": ...}}``, little-endian in base64.
-        The layers in a config, such as those of ``Residual(layers)``, are described in the same way.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is beyond the range of what it is stored in.
-    """
-    return {
-        "input_shape": list(network.input_shape),
-        "dtype": str(network.dtype),
-        "stored": stored,
-        "layers": [describe_layer(layer, stored) for layer in network.layers],
-    }
-
-
-def describe_layer(layer, stored: str) -> dict:
-    """Return class, config and parameters of one layer, and of the layers in it."""
-    entry = {"class": type(layer).__name__, "config": dict(layer.config)}
-    if "layers" in entry["config"]:
-        entry["config"]["layers"] = [describe_layer(inner, stored) for inner in layer.layers]
-        return entry
-    entry["parameters"] = {name: encode(array, stored) for name, array in layer.parameters().items()}
-    return entry
-
-
-def encode(array, stored: str) -> str:
-    """Return the numbers of an array in base64, as little-endian float32 or float16."""
-    with np.errstate(over="ignore"):
-        numbers = array.astype(STORED[stored])
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"an array holds numbers that are not finite in {stored}")
-    return base64.b64encode(numbers.tobytes()).decode()
