@@ -334,7 +334,7 @@ class Figure {
 			const marks = log ? ticks(up(y[0]), up(y[1])).filter(Number.isInteger).map((k) => 10 ** k) : ticks(...y);
 			for (const value of marks) {
 				const [, py] = place(x[0], value);
-				axes.append(draw("path", { d: `M ${x0} ${py} h -4` }), draw("text", { x: x0 - 6, y: py + 4, "text-anchor": "end" }, number(value)));
+				axes.append(draw("path", { d: `M ${x0} ${py} h -4` }), draw("text", { x: x0 - 6, y: py + 4, "text-anchor": "end" }, number(value).replace(".0e", "e")));
 			}
 			axes.append(draw("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xlabel),
 				draw("text", { transform: `translate(11 ${(top + y0) / 2}) rotate(-90)`, "text-anchor": "middle" }, ylabel));
