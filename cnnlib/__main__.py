@@ -125,7 +125,7 @@ def check_output(option: str, path: Path, *inputs: Path | None) -> None:
         raise click.UsageError(f"{option} {path} would overwrite a file of that name that is needed: choose another")
     try:
         check_writable(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise click.ClickException(f"{option} {path} cannot be written: {error}") from error
 
 

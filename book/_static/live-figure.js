@@ -215,7 +215,7 @@ class Figure {
 		const edit = (i, j, start = null) => {
 			const cell = cells[i][j];
 			if (!change || !editable(i, j) || cell.querySelector("input")) return;
-			const input = make("input", { type: "text", inputmode: "decimal", "aria-label": `${label}, row ${i}, column ${j}` });
+			const input = make("input", { type: "text", inputmode: "text", "aria-label": `${label}, row ${i}, column ${j}` });
 			input.value = start ?? String(shownValues[i][j]);
 			let over = false;
 			const end = (keep) => {
@@ -334,7 +334,7 @@ class Figure {
 			const marks = log ? ticks(up(y[0]), up(y[1])).filter(Number.isInteger).map((k) => 10 ** k) : ticks(...y);
 			for (const value of marks) {
 				const [, py] = place(x[0], value);
-				axes.append(draw("path", { d: `M ${x0} ${py} h -4` }), draw("text", { x: x0 - 6, y: py + 4, "text-anchor": "end" }, number(value)));
+				axes.append(draw("path", { d: `M ${x0} ${py} h -4` }), draw("text", { x: x0 - 6, y: py + 4, "text-anchor": "end" }, number(value).replace(".0e", "e")));
 			}
 			axes.append(draw("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, xlabel),
 				draw("text", { transform: `translate(11 ${(top + y0) / 2}) rotate(-90)`, "text-anchor": "middle" }, ylabel));
@@ -381,10 +381,16 @@ class Figure {
 			show(values, limit = null) {
 				const most = limit ?? (largest(Array.from(values)) || 1);
 				const image = pen.createImageData(width, height);
-				for (let k = 0; k < width * height; k++) {
-					const share = Math.min(Math.abs(values[k]) / most, 1);
-					const hue = signed ? (values[k] < 0 ? [217, 95, 2] : [117, 80, 180]) : [0, 0, 0];
-					image.data.set([...hue, Math.round(255 * (signed || values[k] > 0 ? share : 0))], 4 * k);
+				const bytes = image.data;
+				for (let k = 0, at = 0; k < width * height; k++, at += 4) {
+					const value = values[k];
+					const share = Math.min(Math.abs(value) / most, 1);
+					if (signed) {
+						bytes[at] = value < 0 ? 217 : 117;
+						bytes[at + 1] = value < 0 ? 95 : 80;
+						bytes[at + 2] = value < 0 ? 2 : 180;
+					}
+					bytes[at + 3] = signed || value > 0 ? Math.round(255 * share) : 0;
 				}
 				pen.putImageData(image, 0, 0);
 			},

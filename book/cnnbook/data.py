@@ -6,8 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
+from cnnbook.engine import describe
+from cnnlib import Network
 
 STYLES = ("-", ":", "--")
+
+
+def frame_figure(network: Network, drawings: Sequence[Sequence[np.ndarray]], start: int) -> dict:
+    """Return what the live figure needs: the network that reads, and the strokes of each digit from 0 to 9."""
+    strokes = [[np.round(stroke, 1).tolist() for stroke in drawing] for drawing in drawings]
+    return {"network": describe(network, "float16"), "drawings": strokes, "start": start}
 
 
 def draw_centres(image: np.ndarray, r: np.ndarray, s: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from cnnlib.digits.datasets import load_digits
 from cnnlib.layers import Dense, ReLU
 from cnnlib.losses import SoftmaxCrossEntropy, one_hot
 from cnnlib.network import Network
+from cnnlib.optimizers import SGD
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o-", "s-", "^--", "v:")
@@ -47,6 +48,21 @@ def draw_valley(paths: dict[float, np.ndarray], curvatures: Sequence[float] = (1
     axis.set(xlabel="$w_1$", ylabel="$w_2$", xlim=(along.min(), along.max()), ylim=(across.min(), across.max()))
     axis.grid(False)
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+
+
+def draw_walks(start: Sequence[float], rate: float, momenta: Sequence[float], steps: int = 40) -> None:
+    """Draw walks by SGD through the valley with the curvatures 1 and 40, one for each momentum."""
+    paths = {}
+    for momentum in momenta:
+        w, optimizer = np.array(start, dtype=float), SGD(rate, momentum)
+        paths[momentum] = np.array([start, *(walk_on(optimizer, w) for _ in range(steps))])
+    draw_valley(paths)
+
+
+def walk_on(optimizer: SGD, w: np.ndarray) -> np.ndarray:
+    """Take a step in that valley, and return a copy of where it leads."""
+    optimizer.step([(w, np.array([1.0, 40.0]) * w)])
+    return w.copy()
 
 
 def draw_schedules(schedules: Sequence[Callable[[float], float]]) -> None:

@@ -6,7 +6,33 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
+from cnnbook.engine import describe
+from cnnlib import Network
 from cnnlib.plots import RIGHT, WRONG, plot_reliability
+
+
+def figure_data(network: Network, images: np.ndarray, labels: np.ndarray) -> dict:
+    """Return what the live figure starts with: a network, and two digits (28, 28) of each class, as hexadecimal."""
+    shown = shown_digits(labels)
+    return {
+        "network": describe(network),
+        "digits": [images[n].tobytes().hex() for n in shown],
+        "labels": [int(labels[n]) for n in shown],
+        "start": 7,
+    }
+
+
+def shown_digits(labels: np.ndarray) -> list[int]:
+    """Return the places of two examples of each class: the first of every class, then the second."""
+    return [int(np.flatnonzero(labels == digit)[k]) for k in range(2) for digit in range(10)]
+
+
+def draw_still(network: Network, images: np.ndarray, labels: np.ndarray) -> None:
+    """Draw the digit with which the live figure starts, and its maps."""
+    x = network.to_input(images[labels == 7][:1])
+    first = Network(network.layers[:2], network.input_shape).forward(x)
+    second = Network(network.layers[:5], network.input_shape).forward(x)
+    draw_maps(x[0, 0], first[0], second[0])
 
 
 def draw_reliability(answers: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:

@@ -114,8 +114,8 @@ def test_a_sign_turned_in_the_engine_is_noticed(open_figure):
     page.context.add_init_script(
         """delete window.Worker;
         addEventListener("DOMContentLoaded", () => {
-          const { _backward } = cnnlib.ReLU.prototype;
-          cnnlib.ReLU.prototype._backward = function (dy, x) { return _backward.call(this, dy.map(v => -v), x); };
+          const { _backward } = cnnlib.Flatten.prototype;
+          cnnlib.Flatten.prototype._backward = function (dy, x) { return _backward.call(this, dy.map(v => -v), x); };
         }, { capture: true });"""
     )
     page.reload()

@@ -124,7 +124,7 @@ liveFigure.define("convolution-backward", (figure, data) => {
 		back.show(dx, { limit: largest, frames: [...margin, ...dashed, ...here] });
 		slopes.show(range(S, zeros).map((i) => range(S, zeros).map((j) => slope(i, j))), {
 			limit: largest, text: (value) => number(+value.toFixed(6)),
-			frames: [...dashed.map(([i, j, name]) => [i - zeros, j - zeros, name]), ...(kind === "dx" && inside(u, v) ? [[u - zeros, v - zeros, "lf-frame-2"]] : [])],
+			frames: kind === "dx" && inside(u, v) ? [[u - zeros, v - zeros, "lf-frame-2"]] : [],
 		});
 		visits.show(counts, { frames: [...margin, ...unseen, ...here] });
 		const dWValues = layer.dW.toNested()[0][0];

@@ -115,13 +115,13 @@ class Dripper:
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Header: "])
 def test_a_mirror_that_drips_is_left(head, server, contents, monkeypatch):
     offer(server, "b", contents)
-    monkeypatch.setattr(download, "WINDOW", 0.5)
+    monkeypatch.setattr(download, "WINDOW", 2)
     dripper = Dripper(head)
     try:
         use_mirrors(monkeypatch, dripper.url, f"{server.url}/b/")
         start = time.perf_counter()
         contents.assert_equal(datasets.load_mnist())
-        assert 0.5 <= time.perf_counter() - start < 5
+        assert 2 <= time.perf_counter() - start < 30
         use_mirrors(monkeypatch, dripper.url)
         with pytest.raises(datasets.DataNotFoundError, match="bytes per second, expected at least 2,000"):
             datasets._download(datasets._MNIST)
