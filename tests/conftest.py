@@ -19,3 +19,11 @@ hypothesis.settings.load_profile("repeatable")
 def close_figures():
     yield
     plt.close("all")
+
+
+def pytest_collection_modifyitems(items):
+    """Limits of time hold on a quiet machine: `make test-all` asks for them, by CNNLIB_TIMES=1."""
+    if os.environ.get("CNNLIB_TIMES") != "1":
+        for item in items:
+            if item.get_closest_marker("timed"):
+                item.add_marker(pytest.mark.skip(reason="a limit of time: CNNLIB_TIMES=1 asks for it"))

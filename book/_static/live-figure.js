@@ -46,7 +46,7 @@ const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG
 function tint(value, limit) {
 	const share = limit > 0 && Number.isFinite(value) ? Math.min(Math.abs(value) / limit, 1) : 0;
 	const hue = value < 0 ? "var(--lf-negative)" : "var(--lf-positive)";
-	return `color-mix(in srgb, ${hue} ${Math.round(55 * share)}%, transparent)`;
+	return `color-mix(in srgb, ${hue} ${Math.round(50 * share)}%, transparent)`;
 }
 
 const largest = (values) => values.flat(Infinity).reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);

@@ -238,6 +238,7 @@ def test_page_pen_steps_and_maps(page):
         )
 
 
+@pytest.mark.timed
 def test_page_is_fast(page):
     """From a move of the pen to changed bars: a frame, in the median."""
     canvas = page.locator(".dp-canvas")
@@ -424,6 +425,7 @@ def test_notebook_steps_and_feature_maps(notebook):
     notebook.get_by_text("16 feature maps").wait_for(state="detached")
 
 
+@pytest.mark.timed
 def test_notebook_is_fast(notebook):
     """From a move of the pen to changed bars, in the median, with a pen that moves 60 times a second."""
     canvas = notebook.locator(".cnnlib-pad canvas")

@@ -641,6 +641,7 @@ def test_size():
     assert SCRIPT.stat().st_size <= 40_000
 
 
+@pytest.mark.timed
 def test_speed(new_page):
     """LeNet-5 with batches of 32, and one image. A quiet core does more than twice as much as is asked for here.
 

@@ -148,6 +148,7 @@ def test_a_wrong_engine_is_noticed(open_figure, fault):
     assert page.locator(".lf-check.lf-wrong").text_content().startswith("✗ cnnlib.Convolutional computes ")
 
 
+@pytest.mark.timed
 def test_it_is_drawn_within_a_frame(open_figure):
     page = open_figure(*FIGURE)
     set_sliders(page, 7, 1, 2)

@@ -158,6 +158,7 @@ def test_a_wrong_optimizer_is_noticed(open_figure):
     page.wait_for_function("document.querySelector('.lf-check').textContent.startsWith('✗')")
 
 
+@pytest.mark.timed
 def test_a_drag_answers_within_a_frame(open_figure):
     """In time of the page's own thread, since other programs may share the processor."""
     page = open_figure(*FIGURE)

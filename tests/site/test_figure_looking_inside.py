@@ -159,6 +159,7 @@ def test_a_drawing_by_mouse_and_by_keyboard(open_figure):
     expect(page, 7, None, 0.1)
 
 
+@pytest.mark.timed
 def test_it_answers_within_a_frame(open_figure):
     page = open_figure(*FIGURE)
     main = page.context.new_cdp_session(page)

@@ -210,6 +210,7 @@ def test_a_fault_in_the_engine_turns_the_check_red(open_figure, fault):
     assert marks == (["✗", "✓"] if fault == "SoftmaxCrossEntropy" else ["✓", "✗"])
 
 
+@pytest.mark.timed
 def test_a_drag_is_answered_within_a_frame(open_figure):
     page = open_figure(*FIGURE)
     milliseconds = page.evaluate(

@@ -177,6 +177,7 @@ def test_the_figure_notices_a_wrong_gradient(open_figure, fault):
     assert page.locator(".lf-check").text_content().startswith("✗")
 
 
+@pytest.mark.timed
 def test_a_drag_answers_within_a_frame(open_figure):
     """In time of the page's own thread, since other programs may share the processor."""
     page = open_figure(*FIGURE)

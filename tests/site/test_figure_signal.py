@@ -132,6 +132,7 @@ def test_touch_keyboard_and_a_narrow_screen(open_figure):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.timed
 def test_a_step_of_the_slider_is_quick(open_figure):
     page = open_figure(*FIGURE)
     page.get_by_role("slider", name="hidden layers").fill("20")

@@ -146,6 +146,7 @@ def test_pause_is_immediate_and_reset_begins_anew(open_figure):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.timed
 def test_it_reaches_95_percent_within_a_minute_of_one_core(open_figure, chromium):
     page = started(open_figure(*FIGURE))
     session = chromium.new_browser_cdp_session()

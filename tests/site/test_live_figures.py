@@ -70,6 +70,7 @@ Object.defineProperty(window, "liveFigure", {
 """
 
 
+@pytest.mark.timed
 def test_it_starts_at_once(open_figure, live_figure):
     def start():
         page = open_figure(*live_figure, before=NOTE_START)
@@ -104,6 +105,7 @@ DRAG = """async slider => {
 }"""
 
 
+@pytest.mark.timed
 def test_a_drag_answers_within_a_frame(open_figure, live_figure):
     page = open_figure(*live_figure)
     slow = {}

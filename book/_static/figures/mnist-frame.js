@@ -5,7 +5,7 @@ liveFigure.define("mnist-frame", (figure, data) => {
 	"use strict";
 	const { draw, make, number } = liveFigure;
 	const [FIELD, BOX, MIDDLE, CANVAS, SMALL] = [28, 20, 14, 280, 0.1];
-	const network = (figure.network = cnnlib.Network.fromJSON(data.network));
+	let network = null; // until the page is there: to build it takes a moment
 	const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 	const BEGIN = { digit: data.start, size: 0.4, pen: 2.5, across: 30, down: 32 };
 	let state = { ...BEGIN };
@@ -139,9 +139,9 @@ liveFigure.define("mnist-frame", (figure, data) => {
 		pad.setAttribute("aria-label", `The drawing, a ${state.digit}, ${state.across} percent across and ${state.down} percent down the canvas. Arrow keys move it, with shift by more.`);
 
 		const images = [rasterize(transform(strokes, (value) => value * SMALL - 0.5), state.pen), frame(strokes, state.pen)];
-		const p = network.forward(cnnlib.array(Float32Array.from(images.flatMap((image) => [...image]))).reshape(2, 1, FIELD, FIELD));
-		const said = images.map((image, k) => show(views[k], image, [...p.slice(k, k + 1).data]));
-		figure.say(`Only made small: ${said[0]}. In MNIST's frame: ${said[1]}.`);
+		const p = network?.forward(cnnlib.array(Float32Array.from(images.flatMap((image) => [...image]))).reshape(2, 1, FIELD, FIELD));
+		const said = images.map((image, k) => show(views[k], image, p && [...p.slice(k, k + 1).data]));
+		if (network) figure.say(`Only made small: ${said[0]}. In MNIST's frame: ${said[1]}.`);
 	}
 
 	function show({ picture, over, numbers, answer, bars }, image, p) {
@@ -155,6 +155,10 @@ liveFigure.define("mnist-frame", (figure, data) => {
 				draw("path", { ...line, "stroke-width": 0.5, d: `M ${s - 1.2} ${r} h 2.4 M ${s} ${r - 1.2} v 2.4` }));
 			numbers.replaceChildren(`Ink in ${bottom - top + 1} × ${right - left + 1} pixels`, make("br"), `Centre (${number(r)}, ${number(s)})`);
 		} else numbers.replaceChildren("No ink is left", make("br"), "in this picture.");
+		if (!p) {
+			answer.textContent = "…";
+			return "";
+		}
 		const best = cnnlib.argmax(p);
 		const percent = Math.min(100 * p[best], 99.9).toFixed(1);
 		const right = best === state.digit;
@@ -167,4 +171,8 @@ liveFigure.define("mnist-frame", (figure, data) => {
 		return `${right ? "right" : "wrong"}, ${answer.textContent.slice(2).toLowerCase()}`;
 	}
 	redraw();
+	setTimeout(() => {
+		network = figure.network = cnnlib.Network.fromJSON(data.network);
+		redraw();
+	});
 });

@@ -6,6 +6,7 @@ liveFigure.define("relu-bends", (figure, data) => {
 	const K = data.bend.length;
 	const column = (values) => cnnlib.array([...values].map((value) => [value]), "float64");
 	const x = column(data.x);
+	const targets = Object.fromEntries(Object.entries(data.targets).map(([name, values]) => [name, column(values)]));
 	const [hidden, relu, output] = [cnnlib.Dense(1, K, "zeros", { dtype: "float64" }), cnnlib.ReLU(), cnnlib.Dense(K, 1, "zeros", { dtype: "float64" })];
 	const network = cnnlib.Network([hidden, relu, output], [1]);
 	hidden.W.data.fill(1);
@@ -37,7 +38,7 @@ liveFigure.define("relu-bends", (figure, data) => {
 	const [right, bottom] = chart.place(4.5, -2.5);
 	chart.element.append(draw("clipPath", { id: "relu-bends-clip" }, draw("rect", { x: left, y: top, width: right - left, height: bottom - top })));
 	chart.content.setAttribute("clip-path", "url(#relu-bends-clip)");
-	const handles = Array.from({ length: K }, (_, k) => [handle(k, "bend"), handle(k, "slope")]);
+	const [bends, slopes] = ["bend", "slope"].map((what) => Array.from({ length: K }, (_, k) => handle(k, what))); // in the order of the Tab key
 
 	const rows = ["bend", "slope", "dL/d bend", "dL/d slope"].map((name, place) => fixed(figure.matrix(`${name} of each unit`, [[0, 0, 0, 0]], place < 2 ? { change: (_, k, value) => { stop(); set(k, name, value); redraw(); } } : { digits: 2 })));
 	function fixed(matrix) {
@@ -102,43 +103,44 @@ liveFigure.define("relu-bends", (figure, data) => {
 	}
 
 	function backpropagate() {
-		const t = column(data.targets[target.value]);
+		const t = targets[target.value];
 		const y = network.forward(x);
 		network.backward(loss.gradient(y, t));
 		return loss.value(y, t);
 	}
 
 	function redraw() {
-		const bends = Array.from(bias, (b) => -b);
-		const places = column([-3.5, ...bends.filter((bend) => bend > -3.5 && bend < 4.5).sort((a, b) => a - b), 4.5]);
+		const at_bend = Array.from(bias, (b) => -b);
+		const places = column([-3.5, ...at_bend.filter((bend) => bend > -3.5 && bend < 4.5).sort((a, b) => a - b), 4.5]);
 		const y = network.forward(places);
 		const curve = (height) => Array.from(places.data, (at, n) => [at, height(n)]);
-		const units = bends.map((_, k) => ({ points: curve((n) => relu.last.y.data[n * K + k] * slope[k]), class: "lf-line-3" }));
+		const units = at_bend.map((_, k) => ({ points: curve((n) => relu.last.y.data[n * K + k] * slope[k]), class: "lf-line-3" }));
 		chart.lines([...units,
 			{ points: data.x.map((at, n) => [at, data.targets[target.value][n]]), class: "lf-line-2" },
 			{ points: curve((n) => y.data[n]), class: "lf-line-1" }]);
 		chart.content.lastChild.style.strokeWidth = 3.5;
-		handles.forEach(([bend, up], k) => {
+		bends.forEach((bend, k) => {
+			const up = slopes[k];
 			const inside = (value, most) => Math.min(Math.max(value, -most), most);
-			const at = inside(bends[k], 3.5);
+			const at = inside(at_bend[k], 3.5);
 			bend.setAttribute("transform", `translate(${chart.place(at, 0).join(" ")})`);
 			up.setAttribute("transform", `translate(${chart.place(at + 1, inside(slope[k], 2.4)).join(" ")})`);
-			[[bend, bends[k]], [up, slope[k]]].forEach(([element, now]) => {
+			[[bend, at_bend[k]], [up, slope[k]]].forEach(([element, now]) => {
 				element.setAttribute("aria-valuenow", now);
 				element.setAttribute("aria-valuetext", number(now));
 			});
 		});
 		const L = backpropagate();
 		const analytic = [...hidden.db.data, ...output.dW.data];
-		rows[0].show([bends], { limit: Infinity });
+		rows[0].show([at_bend], { limit: Infinity });
 		rows[1].show([[...slope]]);
 		rows[2].show([[...hidden.db.data].map((value) => -value)]);
 		rows[3].show([[...output.dW.data]]);
 		value.textContent = `Loss L = ${number(L)}`;
-		const numerical = [hidden.b, output.W].flatMap((parameter) => [...cnnlib.numerical_gradient(() => loss.value(network.forward(x), column(data.targets[target.value])), parameter)]);
+		const numerical = [hidden.b, output.W].flatMap((parameter) => [...cnnlib.numerical_gradient(() => loss.value(network.forward(x), targets[target.value]), parameter)]);
 		const holds = numerical.every((estimate, k) => Math.abs(estimate - analytic[k]) < 1e-6);
 		check.show(holds, holds ? "All gradients agree with central differences." : "A gradient differs from its central difference.");
-		figure.say(`Loss ${number(L)}. Bends at ${bends.map((bend) => number(bend)).join(", ")}; slopes ${[...slope].map((each) => number(each)).join(", ")}.`);
+		figure.say(`Loss ${number(L)}. Bends at ${at_bend.map((bend) => number(bend)).join(", ")}; slopes ${[...slope].map((each) => number(each)).join(", ")}.`);
 	}
 
 	begin();
