@@ -14,7 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = {
     re.sub(r"^\d+-", "", path.stem).replace("-", "_"): path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 }
-MODULES = {path.stem for path in Path(cnnbook.__path__[0]).glob("*.py")} - {"__init__", "checking", "display", "report"}
+MODULES = {path.stem for path in Path(cnnbook.__path__[0]).glob("*.py")} - {
+    "__init__",
+    "checking",
+    "display",
+    "engine",
+    "report",
+}
 
 
 def sources(name: str, kind: str) -> str:
