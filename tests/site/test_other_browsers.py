@@ -1,6 +1,6 @@
 """The two other engines that readers have, Firefox and WebKit: every live figure starts, and can be taken in hand.
 
-Long, so they run where CNNLIB_ALL_BROWSERS is 1 (`make browsers`); there a missing browser is a failure. On Debian:
+Long, so they run where CNNLIB_ALL_BROWSERS is 1 (`make test-all`); there a missing browser is a failure. On Debian:
 `apt-get install firefox-esr webkit2gtk-driver xvfb`. Firefox is driven over WebDriver BiDi, its own protocol, without a
 driver between; WebKit by selenium and WebKitWebDriver, on a screen that Xvfb makes.
 """
