@@ -89,6 +89,5 @@ liveFigure.define("signal", (figure, data) => {
 	function fill_table() {
 		if (details.open) table.replaceChildren(...rows());
 	}
-	text.style.minHeight = "5.6em"; // four lines, also before they are computed
 	setTimeout(redraw);
 });
