@@ -17,7 +17,8 @@ hypothesis.settings.load_profile("repeatable")
 
 @pytest.fixture(autouse=True)
 def close_figures():
-    yield
+    with plt.rc_context():  # a style that a test has chosen ends with it
+        yield
     plt.close("all")
 
 

@@ -126,7 +126,8 @@ def test_if_one_fails_all_end_and_the_run_can_be_resumed(folder, victim, how):
     failed = mpiexec(2, *arguments, env=os.environ | {"VICTIM": str(victim), "HOW": how})
     assert time.monotonic() - began < 10 + 10  # ten seconds to end, and some to start
     assert failed.returncode != 0 and ("ZeroDivisionError" in failed.stderr) == (how == "raise")
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["dense-digits-0.npz"]
+    # The lock's file may stay; nobody holds it.
+    assert [path.name for path in (folder / "checkpoints").glob("*.npz")] == ["dense-digits-0.npz"]
     assert "holds a run that was stopped" in mpiexec(2, *arguments).stderr
     resumed = mpiexec(2, *arguments, "--resume", "--output", "resumed.npz")
     assert resumed.returncode == 0, resumed.stderr
