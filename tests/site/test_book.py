@@ -407,6 +407,7 @@ AXE = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing(page: Page, scheme: str, width: int):
     """No violation of any impact. What is drawn of a formula is left out: screen readers get its MathML instead."""

@@ -186,6 +186,7 @@ def test_without_scripts_there_is_a_text(open_figure, live_figure):
 AXE = {"preload": False, "resultTypes": ["violations"]}
 
 
+@pytest.mark.timed
 def test_axe_finds_nothing(open_figure, live_figure):
     """In light and dark, wide and narrow, nothing that axe-core knows of: no violation of any impact."""
     found = []
