@@ -393,7 +393,12 @@ def test_page_can_be_read(page: Page, scheme: str):
     page.emulate_media(color_scheme=scheme)
     page.add_style_tag(content="* { transition: none !important }")
     page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme, timeout=5000)
-    assert page.evaluate(FAINT_TEXT, ARTICLE) == []
+    # Live figures mix their colours, which this measure cannot read: axe looks at those, by make test-all.
+    hide = "shown => document.querySelectorAll('.live-figure').forEach(figure => { figure.style.display = shown; })"
+    page.evaluate(hide, "none")
+    faint = page.evaluate(FAINT_TEXT, ARTICLE)
+    page.evaluate(hide, "")
+    assert faint == []
     filters = page.evaluate(
         "[...document.querySelectorAll('.cell_output img:not(.as-is)')].map(image => getComputedStyle(image).filter)"
     )
