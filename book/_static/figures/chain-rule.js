@@ -12,7 +12,7 @@ liveFigure.define("chain-rule", (figure, data) => {
 	];
 	const inputs = ["x", "w", "b"];
 	const faults = { sign: ["sign turned", -1], zero: ["forgotten", 0], double: ["doubled", 2] };
-	const places = { x: [42, 40], w: [42, 160], b: [158, 262], u: [158, 100], v: [270, 190], L: [378, 100] };
+	const places = { x: [42, 40], w: [42, 160], u: [158, 100], b: [158, 262], v: [270, 190], L: [378, 100] };
 	let chosen = "x";
 
 	const one = (value) => cnnlib.array([[value]], "float64");
