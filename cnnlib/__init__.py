@@ -7,6 +7,7 @@ than its core.
 import importlib
 from typing import TYPE_CHECKING
 
+from cnnlib.callbacks import Callback, CSVLogger, EarlyStopping
 from cnnlib.gradient_check import GradientError, gradient_check
 from cnnlib.layers import *
 from cnnlib.layers import LAYERS
@@ -14,7 +15,7 @@ from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCros
 from cnnlib.network import Network
 from cnnlib.optimizers import SGD, Adam
 from cnnlib.schedules import constant, cosine, one_cycle
-from cnnlib.training import Callback, CSVLogger, EarlyStopping, accuracy
+from cnnlib.training import accuracy
 
 if TYPE_CHECKING:
     from cnnlib.digits.datasets import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist

@@ -1,31 +1,21 @@
-"""Models and checkpoints in files that cannot run code when they are read, and cost no more than their size.
+"""Models and checkpoints: what stands in their files, and how it is checked when it is read.
 
-Both are ordinary ``.npz`` files: named arrays, uncompressed, plus one named ``description`` that holds JSON text in
-UTF-8. A model's description is its architecture, from which a fixed table of layers builds it; a checkpoint's is what a
-run needs, beside arrays, to go on as if nothing had happened.
+A model's description is its architecture, from which a fixed table of layers builds it; a checkpoint's is what a run
+needs, beside arrays, to go on as if nothing had happened. How files are written and read is in `cnnlib.files`.
 """
 
 import json
 import os
-import re
-import zipfile
 
 import numpy as np
 
-from cnnlib.config import DTYPES, check_finite, check_path, shown
-from cnnlib.files import atomic_write
+from cnnlib.config import DTYPES, check_finite, shown
+from cnnlib.files import message_of, read_arrays, write_arrays
 from cnnlib.initializers import INITIALIZERS
 from cnnlib.layers import LAYERS, Layer
 
 MODEL, CHECKPOINT = "cnnlib network 1", "cnnlib checkpoint 2"
 MAX_LAYERS, MAX_DEPTH = 1_000, 20
-MAX_COST = 40  # the most that JSON text costs: each of many empty lists has three bytes, and takes a hundred
-# The header of an array in version 1 of NumPy's format; before it stand 8 bytes and the header's length in 2.
-HEADER = re.compile(
-    rb"\x93NUMPY\x01\0..\{'descr': '(<f4|<f8|>f4|>f8|\|u1)', 'fortran_order': (True|False), "
-    rb"'shape': \(([0-9, ]*)\), \} *\n",
-    re.DOTALL,
-)
 
 
 def save_network(path: str | os.PathLike, network, notes: dict) -> None:
@@ -55,7 +45,7 @@ def load_network(path: str | os.PathLike, network_class: type):
         network.notes = dict(description.get("notes", {}))
         return network
     except Exception as error:  # what a damaged description leads to can be nearly anything
-        raise ValueError(f"{os.fspath(path)} does not hold a network: {_message(error)}") from error
+        raise ValueError(f"{os.fspath(path)} does not hold a network: {message_of(error)}") from error
 
 
 def build_network(network_class: type, config: dict, arrays: dict[str, np.ndarray]):
@@ -148,7 +138,7 @@ def load_checkpoint(path: str | os.PathLike, run) -> tuple[dict[str, np.ndarray]
                 raise ValueError(f"it belongs to a run with another {name}{what}")
         check_state(arrays, description, run)
     except Exception as error:  # as in load_network
-        raise ValueError(f"{os.fspath(path)} is not a checkpoint of this run: {_message(error)}") from error
+        raise ValueError(f"{os.fspath(path)} is not a checkpoint of this run: {message_of(error)}") from error
     return arrays, description
 
 
@@ -186,60 +176,3 @@ def restore_checkpoint(run, state: tuple[dict[str, np.ndarray], dict]) -> None:
     for name, array in parameters.items():
         array[...] = arrays.pop(name)
     run.arrays, run.history = arrays, description["history"]
-
-
-def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], description: dict) -> None:
-    """Write named arrays and a JSON description to one ``.npz``, whole or not at all."""
-    text = np.frombuffer(json.dumps(description).encode(), np.uint8)
-    with atomic_write(path) as file:
-        np.savez(file, allow_pickle=False, description=text, **arrays)
-
-
-def read_arrays(path: str | os.PathLike, expected_format: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Read what `write_arrays` wrote. It costs memory for at most `MAX_COST` times the file's size.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not such a file, or is damaged.
-    """
-    path = check_path("path", path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        if not path.is_file():  # a pipe would make us wait, a device may have no end
-            raise ValueError("it is not an ordinary file")
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise ValueError("its arrays are compressed: write them with np.savez, not np.savez_compressed")
-            if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
-                raise ValueError("its arrays claim to be larger than the file")
-            arrays = {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
-        if len(arrays) != len(members):
-            raise ValueError("two of its arrays have one name")
-        description = json.loads(arrays.pop("description").tobytes().decode())
-        if description.get("format") != expected_format:
-            raise ValueError(f"its format is {shown(description.get('format'))}, expected {expected_format!r}")
-    except Exception as error:  # a damaged archive makes zipfile, json and numpy raise nearly anything
-        raise ValueError(f"{path} is not a readable cnnlib file: {_message(error)}") from error
-    return arrays, description
-
-
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Read one array. NumPy's own reader believes a header, and makes an array of the size that it claims."""
-    data = archive.read(member)
-    header = HEADER.match(data)
-    if header is None:
-        raise ValueError(f"{member.filename} is not an array of {', '.join(DTYPES)} or uint8 that np.savez wrote")
-    descr, fortran_order, sizes = (group.decode() for group in header.groups())
-    array = np.frombuffer(data, descr, offset=10 + int.from_bytes(data[8:10], "little"))
-    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
-    array = array.reshape(shape, order="F" if fortran_order == "True" else "C").copy()
-    return check_finite(member.filename.removesuffix(".npy"), array.astype(array.dtype.newbyteorder("="), copy=False))
-
-
-def _message(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.digits.checks import check_images, check_number, check_rng
+from cnnlib.config import check_number
+from cnnlib.digits.checks import check_images, check_rng
 from cnnlib.digits.mnist_frame import FIELD, to_mnist_frame
 from cnnlib.digits.strokes import draw_segments
 
@@ -72,7 +73,7 @@ class Distortion:
 
     def __post_init__(self) -> None:
         for name, maximum in LIMITS.items():
-            check_number(name, getattr(self, name), 0, maximum)
+            check_number(name, getattr(self, name), f"[0, {maximum}]")
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of images (N, H, W), uint8 from 0 to 255 or float from 0 to 1; float32 from 0 to 1."""
@@ -192,7 +193,7 @@ def variants(
             f"expected images (N, 28, 28) of uint8 and labels (N,), got {images.dtype} of shape {images.shape} and "
             f"labels of shape {labels.shape}"
         )
-    check_number("share", share, 0, 1)
+    check_number("share", share, "[0, 1]")
     check_rng(rng)
     new = []
     for label, vary in ((1, flagged_one), (7, crossed_seven), (9, hooked_nine)):

@@ -1,19 +1,7 @@
 """Checks of arguments that several modules share; their messages name what was expected and what came."""
 
-import math
-import numbers
-
 import numpy as np
 from numpy.typing import ArrayLike
-
-
-def check_number(name: str, value: float, minimum: float, maximum: float) -> float:
-    """Return `value` if it is a number from `minimum` to `maximum`; TypeError or ValueError otherwise."""
-    if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not minimum <= value <= maximum or not math.isfinite(value):
-        raise ValueError(f"{name} must be from {minimum} to {maximum}, got {value}")
-    return value
 
 
 def check_rng(rng: np.random.Generator) -> np.random.Generator:

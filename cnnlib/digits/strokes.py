@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnlib.config import as_float_array
-from cnnlib.digits.checks import check_number
+from cnnlib.config import as_float_array, check_number
 from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN_DIAMETER
 
 CANVAS = 280  # width and height of the canvas that people draw on, in its pixels
@@ -52,7 +51,7 @@ def rasterize(strokes: Iterable[ArrayLike], pen: float = PEN_DIAMETER) -> np.nda
         If a stroke has another shape or is not of real numbers, if a coordinate is not finite or so far from the others
         that their difference is not, or if `pen` is out of range.
     """
-    check_number("pen", pen, 1, 10)
+    check_number("pen", pen, "[1, 10]")
     strokes = _check_strokes(strokes)
     if not strokes:
         return np.zeros((FIELD, FIELD), np.float32)

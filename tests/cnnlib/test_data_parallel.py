@@ -99,7 +99,7 @@ def test_two_processes_train_as_one_network(folder):
 
 SLOW = """
 import os, signal, sys, time
-import cnnlib.training
+import cnnlib.callbacks
 from cnnlib.__main__ import start
 
 def on_step_end(self, run):
@@ -109,8 +109,8 @@ def on_step_end(self, run):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if "VICTIM" in os.environ:
-    cnnlib.training.History.on_step_end, plain = on_step_end, cnnlib.training.History.on_step_end
-    cnnlib.training.History.on_step_end = lambda self, run: (plain(self, run), on_step_end(self, run))
+    cnnlib.callbacks.History.on_step_end, plain = on_step_end, cnnlib.callbacks.History.on_step_end
+    cnnlib.callbacks.History.on_step_end = lambda self, run: (plain(self, run), on_step_end(self, run))
 sys.argv[0] = "cnnlib"
 start()
 """

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib import saving
+from cnnlib import files, saving
 from cnnlib.files import atomic_write, check_writable, exclusive, open_regular
 
 resource = pytest.importorskip("resource")  # not on Windows
@@ -83,7 +83,7 @@ def test_a_small_file_costs_little(tmp_path, text):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident < 2**17  # kB; what is not touched is not there
     if "Dense" not in text:
         print(peak / path.stat().st_size)
-        assert peak < 2**20 + saving.MAX_COST * path.stat().st_size
+        assert peak < 2**20 + files.MAX_COST * path.stat().st_size
 
 
 def test_what_is_no_ordinary_file_is_refused(tmp_path):

@@ -21,6 +21,7 @@ ORDER = [
     "schedules",
     "files",
     "saving",
+    "callbacks",
     "training",
     "network",
     "gradient_check",

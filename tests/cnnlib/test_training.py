@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import cnnlib
-from cnnlib.training import HISTORY, shuffled_batches
+from cnnlib.callbacks import HISTORY
+from cnnlib.training import shuffled_batches
 
 
 def blobs(N=60, seed=0):
