@@ -30,7 +30,8 @@ ODD_ARRAYS = [
 @pytest.mark.parametrize("name", LIMITS)
 def test_settings_of_a_distortion(name):
     for value in (-1, np.nan, np.inf, -np.inf, 1e300, LIMITS[name] + 1):
-        with pytest.raises(ValueError, match=rf"{name} must be a number in \[0, {LIMITS[name]}\], got {re.escape(repr(value))}"):
+        message = re.escape(f"{name} must be a number in [0, {LIMITS[name]}], got {value!r}")
+        with pytest.raises(ValueError, match=message):
             Distortion(**{name: value})
     for value in NO_NUMBERS:
         with pytest.raises(TypeError, match=f"{name} must be a number, got"):
