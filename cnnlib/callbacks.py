@@ -118,7 +118,7 @@ class FiniteCheck(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self.first_loss = None
-        self.good = {name: check_finite(name, array).copy() for name, array in run.network.parameters().items()}
+        self.good = {name: check_finite(name, array).copy() for name, array in run.network.saved_arrays().items()}
 
     def on_step_end(self, run: Run) -> None:
         self.first_loss = run.loss if self.first_loss is None else self.first_loss
@@ -126,15 +126,15 @@ class FiniteCheck(Callback):
             self.stop(run, f"the loss became {run.loss}", run.epoch)
 
     def on_epoch_end(self, run: Run) -> None:
-        for name, array in run.network.parameters().items():
+        for name, array in run.network.saved_arrays().items():
             if not np.isfinite(array).all():
                 self.stop(run, f"{name} is no longer finite", run.epoch - 1)
-        for name, array in run.network.parameters().items():
+        for name, array in run.network.saved_arrays().items():
             self.good[name][...] = array
 
     def stop(self, run: Run, what: str, epoch: int) -> None:
         """Give the network its last good weights, and raise a FloatingPointError."""
-        for name, array in run.network.parameters().items():
+        for name, array in run.network.saved_arrays().items():
             array[...] = self.good[name]
         cause = f"The learning rate is too high: try one below {run.optimizer.learning_rate * run.scale:.3g}."
         if not math.isfinite(self.first_loss):
@@ -245,7 +245,7 @@ class EarlyStopping(Callback):
             raise ValueError(f"EarlyStopping has no {self.monitor} to look at: pass validation=(x, t) to train")
         self.update(run)
         if self.best_epoch == run.epoch:
-            run.arrays |= {f"best.{name}": array.copy() for name, array in run.network.parameters().items()}
+            run.arrays |= {f"best.{name}": array.copy() for name, array in run.network.saved_arrays().items()}
 
     def update(self, run: Run) -> None:
         """Find the best epoch of the history, and whether to stop."""
@@ -257,7 +257,7 @@ class EarlyStopping(Callback):
         run.stop = run.epoch - self.best_epoch >= self.patience
 
     def on_train_end(self, run: Run) -> None:
-        for name, array in run.network.parameters().items():
+        for name, array in run.network.saved_arrays().items():
             if f"best.{name}" in run.arrays:
                 array[...] = run.arrays[f"best.{name}"]
 

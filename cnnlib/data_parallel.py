@@ -40,24 +40,26 @@ class Communicator(Configured):
     def __init__(self, communicator):
         self.communicator = communicator
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+        self.batch_size = 0  # of the whole batch that is being worked on
         if self.size > 1:
             sys.excepthook = self.abort
 
     def share(self, N: int) -> slice:
-        """Return which of N examples are this process's: as many as everyone else's, or one less."""
+        """Return which of N examples are this process's: as many as everyone else's, or one less; all if N < size."""
+        if self.size > N:
+            return slice(N)
         return slice(N * self.rank // self.size, N * (self.rank + 1) // self.size)
 
     def backpropagate(
         self, network, x: np.ndarray, t: np.ndarray, loss: Loss
     ) -> tuple[tuple[float, float], dict[str, np.ndarray]]:
         """Compute loss, accuracy and gradients of a whole batch: go through the own share, and add up everyone's."""
+        self.batch_size = len(x)
+        if len(x) < self.size:  # too few to share: every process goes through all of them, and adds nothing up
+            return network.backpropagate(x, t, loss), network.gradients()
         parameters, share = network.parameters(), self.share(len(x))
-        if share.start == share.stop:  # fewer examples than processes
-            result, gradients = (0.0, 0.0), {name: np.zeros_like(array) for name, array in parameters.items()}
-        else:
-            weight = (share.stop - share.start) / len(x)
-            result = network.backpropagate(x[share], t[share], loss, weight)
-            gradients = network.gradients()
+        result = network.backpropagate(x[share], t[share], loss, weight=(share.stop - share.start) / len(x))
+        gradients = network.gradients()
         flat = np.concatenate([*(array.ravel() for array in gradients.values()), result], dtype=network.dtype)
         total = np.empty_like(flat)
         self.communicator.Allreduce(flat, total)
@@ -67,14 +69,19 @@ class Communicator(Configured):
 
     def evaluate(self, network, x: np.ndarray, t: np.ndarray, loss: Loss) -> tuple[float, float]:
         """Do what `Network.evaluate` does, each process on its share."""
-        share, result = self.share(len(x)), np.zeros(2)
-        if share.start < share.stop:
-            with one_blas_thread():  # the other cores are busy with the other shares
-                result += network.evaluate(x[share], t[share], loss)
-            result *= (share.stop - share.start) / len(x)
+        if len(x) < self.size:
+            return network.evaluate(x, t, loss)
+        share = self.share(len(x))
+        with one_blas_thread():  # the other cores are busy with the other shares
+            result = np.array(network.evaluate(x[share], t[share], loss))
+        result *= (share.stop - share.start) / len(x)
         total = np.empty_like(result)
         self.communicator.Allreduce(result, total)
         return float(total[0]), float(total[1])
+
+    def sum(self, array):
+        """Return the sum of the arrays, or numbers, of all processes: for statistics of the whole batch."""
+        return array if self.batch_size < self.size else self.communicator.allreduce(array)
 
     def broadcast(self, value):
         """Return, in every process, the value that process 0 has given."""

@@ -1,15 +1,17 @@
 """Losses: one number that says how wrong a batch of predictions is, and its gradient.
 
-Each is a mean over the N examples of the batch. The 1/N stands here and nowhere else: layers only sum.
+Each is a mean over the N examples of the batch. The 1/N stands here and nowhere else: layers only sum. Predictions and
+targets may be images, too, with M numbers for every pixel: a loss is then a mean over all pixels of all examples.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.config import Configured, as_array, as_float_array, check_finite, check_int, shown
-from cnnlib.layers.activations import Softmax
+from cnnlib.config import Configured, as_array, as_float_array, check_finite, check_instance, check_int, shown
+from cnnlib.layers.activations import Sigmoid, Softmax
 
 
 class Loss(Configured):
@@ -19,6 +21,7 @@ class Loss(Configured):
     """
 
     targets_are_distributions: bool = False
+    has_accuracy: bool = True  # whether the largest number of a target says which of the predictions should be largest
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -42,19 +45,21 @@ class Loss(Configured):
         TypeError
             If they are not real numbers.
         ValueError
-            Unless both are (N, M), with N > 0 and M > 0, and the targets are finite; and, for a cross-entropy, every
-            row of `t` is a distribution.
+            Unless both are (N, M), or (N, M, H, W), with no size of 0, and the targets are finite; and, for the
+            cross-entropy of a softmax, the M numbers of each target are a distribution.
         """
         y, t = as_float_array("predictions", y), check_finite("targets", as_float_array("targets", t))
-        if y.ndim != 2 or y.shape != t.shape:
-            raise ValueError(f"a loss expects predictions and targets of one shape (N, M), got {y.shape} and {t.shape}")
+        if y.ndim < 2 or y.shape != t.shape:
+            raise ValueError(
+                f"a loss expects predictions and targets of one shape (N, M, ...), got {y.shape} and {t.shape}"
+            )
         if y.size == 0:
             raise ValueError(f"a loss is a mean over the batch, and this batch is empty: its targets are {t.shape}")
         wrong = (np.abs(t.sum(axis=1) - 1) > 1e-3) | (t.min(axis=1) < 0)
         if self.targets_are_distributions and wrong.any():
             raise ValueError(
                 "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, and no entry "
-                f"may be negative; got {shown(t[wrong][0].tolist())} in row {wrong.argmax()}"
+                f"may be negative; got {shown(np.moveaxis(t, 1, -1)[wrong][0].tolist())} in row {wrong.argmax()}"
             )
         return y, t
 
@@ -68,7 +73,10 @@ def _checked(method: Callable) -> Callable:
 
 
 class MeanSquaredError(Loss):
-    """``L = 1/(N M) * sum over n, m of (y - t)^2``, for predictions and targets of shape ``(N, M)``."""
+    """``L = 1/(N M) * sum over n, m of (y - t)^2``, for predictions and targets of shape ``(N, M)``.
+
+    Of images, it is the mean over all numbers of all pixels.
+    """
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
         return float(np.mean((y - t) ** 2))
@@ -87,10 +95,10 @@ class CategoricalCrossEntropy(Loss):
     targets_are_distributions = True
 
     def value(self, p: np.ndarray, t: np.ndarray) -> float:
-        return float(-np.sum(t * np.log(np.maximum(p, np.finfo(p.dtype).tiny))) / len(p))
+        return float(-np.sum(t * np.log(np.maximum(p, np.finfo(p.dtype).tiny))) / count(p))
 
     def gradient(self, p: np.ndarray, t: np.ndarray) -> np.ndarray:
-        return -t / np.maximum(p, np.finfo(p.dtype).tiny) / len(p)
+        return -t / np.maximum(p, np.finfo(p.dtype).tiny) / count(p)
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -99,17 +107,114 @@ class SoftmaxCrossEntropy(Loss):
     ``L = 1/N * sum over n, m of t (log(sum over j of exp(z_j)) - z)`` and ``dL/dz = (p - t) / N``: no division by a
     probability, and no logarithm of one, hence exact however sure and however wrong the scores are.
     `Network` trains with it when its last layer is a `Softmax` and the loss is `CategoricalCrossEntropy`.
+
+    Parameters
+    ----------
+    weights : sequence of M floats, optional
+        How much an example, or a pixel, of each class counts: 1 by default.
     """
 
     targets_are_distributions = True
 
+    def __init__(self, weights: Sequence[float] | None = None):
+        self.weights = None if weights is None else check_finite("weights", as_array("weights", weights, 1)).tolist()
+        if weights is not None and not (self.weights and min(self.weights) >= 0):
+            raise ValueError(f"weights must be a number of at least 0 for each class, got {shown(self.weights)}")
+
     def value(self, z: np.ndarray, t: np.ndarray) -> float:
         z = z - z.max(axis=1, keepdims=True)
         log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-        return float(-np.sum(t * log_p) / len(z))
+        return float(-np.sum(self.weigh(t) * log_p) / count(z))
 
     def gradient(self, z: np.ndarray, t: np.ndarray) -> np.ndarray:
-        return (Softmax().forward(z) - t) / len(z)
+        p, t = Softmax().forward(z), self.weigh(t)
+        return (p * t.sum(axis=1, keepdims=True) - t) / count(z)  # the sum is 1, or the weight
+
+    def weigh(self, t: np.ndarray) -> np.ndarray:
+        """Return the targets, each entry multiplied with the weight of its class."""
+        if self.weights is None:
+            return t
+        if len(self.weights) != t.shape[1]:
+            raise ValueError(f"there are {len(self.weights)} weights, but the targets have {t.shape[1]} classes")
+        return t * np.array(self.weights, t.dtype).reshape(-1, *[1] * (t.ndim - 2))
+
+
+class SigmoidCrossEntropy(Loss):
+    """Sigmoid and binary cross-entropy in one, for scores ``z`` and targets from 0 to 1 of shape ``(N, M)``.
+
+    ``L = 1/(N M) * sum over n, m of log(1 + exp(z)) - t z`` and ``dL/dz = (sigmoid(z) - t) / (N M)``: M questions
+    that are answered by yes or no, each for itself. Of images, it is the mean over all numbers of all pixels.
+    """
+
+    def value(self, z: np.ndarray, t: np.ndarray) -> float:
+        return float(np.mean(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - t * z))
+
+    def gradient(self, z: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return (Sigmoid().forward(z) - t) / z.size
+
+
+@dataclass(frozen=True)
+class LossPart:
+    """A part of the output with a loss of its own, for `SumOfLosses`.
+
+    Attributes
+    ----------
+    channels : slice
+        Which of the M numbers it is about.
+    loss : Loss
+    scale : float
+        How much it counts.
+    where : int, optional
+        The number, from 0 to M - 1, of the target that says where this part counts: only there, where it is above 0.5.
+    """
+
+    channels: slice
+    loss: Loss
+    scale: float = 1.0
+    where: int | None = None
+
+
+class SumOfLosses(Loss):
+    """Losses of several parts of the output, added up: what a network needs that answers several questions at once.
+
+    ``L = 1/N * sum over parts and positions of scale * loss``, where a position is a pixel of one example.
+
+    Parameters
+    ----------
+    parts : sequence of LossPart
+    """
+
+    has_accuracy = False
+
+    def __init__(self, parts: Sequence[LossPart]):
+        for part in check_instance("parts", parts, Sequence, "a list of LossPart"):
+            check_instance("each of parts", part, LossPart, "a LossPart, such as LossPart(slice(0, 1), loss)")
+            check_instance("loss", part.loss, Loss, "a Loss, such as MeanSquaredError()")
+        self.parts = tuple(parts)
+
+    def value(self, y: np.ndarray, t: np.ndarray) -> float:
+        rows = [(part, y[at], t[at]) for part, at, y, t in self.positions(y, t)]
+        return sum(part.scale * part.loss.value(y, t) * len(y) for part, y, t in rows if len(y)) / len(t)
+
+    def gradient(self, y: np.ndarray, t: np.ndarray) -> np.ndarray:
+        dy = np.zeros_like(y)
+        parts = zip(self.positions(y, t), self.positions(dy, t), strict=True)
+        for (part, at, y_part, t_part), (_, _, dy_part, _) in parts:
+            if at.any():
+                dy_part[at] += part.loss.gradient(y_part[at], t_part[at]) * (part.scale * at.sum() / len(t))
+        return dy
+
+    def positions(self, y: np.ndarray, t: np.ndarray) -> Iterator[tuple]:
+        """Yield each part, a mask (N, ...) of where it counts, and its channels, as views (N, ..., M)."""
+        y, t = np.moveaxis(y, 1, -1), np.moveaxis(t, 1, -1)
+        for part in self.parts:
+            at = np.ones(t.shape[:-1], bool) if part.where is None else t[..., part.where] > 0.5
+            yield part, at, y[..., part.channels], t[..., part.channels]
+
+
+def count(y: np.ndarray) -> int:
+    """Return over how many examples, or pixels of examples, a loss is a mean: (N, M) or (N, M, H, W) without the M."""
+    return y.size // y.shape[1]
 
 
 MAX_CLASSES = 10**6  # more would be a slip of the keyboard
@@ -117,6 +222,8 @@ MAX_CLASSES = 10**6  # more would be a slip of the keyboard
 
 def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
     """Turn class numbers (N,) into rows (N, classes) that are 1 at the class and 0 elsewhere.
+
+    Maps of class numbers (N, H, W) become images (N, classes, H, W), batch last in memory.
 
     Raises
     ------
@@ -126,13 +233,14 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.fl
     labels, classes = as_array("labels", labels), check_int("classes", classes, 1, MAX_CLASSES)
     if labels.size == 0:
         labels = labels.astype(int)  # an empty list has no whole numbers, but no others either
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim < 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels must be whole numbers (N,), got {labels.dtype} of shape {labels.shape}")
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
     try:
-        t = np.zeros((len(labels), classes), dtype)
+        t = np.zeros((len(labels), classes) if labels.ndim == 1 else (classes, *labels.shape[1:], len(labels)), dtype)
     except TypeError:
         raise TypeError(f"dtype must be one of numbers, such as np.float32, got {shown(dtype)}") from None
-    t[np.arange(len(labels)), labels] = 1
+    t = t if labels.ndim == 1 else np.moveaxis(t, -1, 0)
+    np.put_along_axis(t, labels[:, np.newaxis].astype(np.intp), 1, axis=1)
     return t

@@ -69,7 +69,7 @@ class Network(Sequential):
         trainable = (layer for layer in all_layers(self) if layer.params)
         return next((getattr(layer, layer.params[0]).dtype for layer in trainable), np.dtype(np.float32))
 
-    def fused(self, needs_dx: bool = True, training: bool = False) -> "Network":
+    def fused(self, needs_dx: bool = True, training: bool = False, rng=None, communicator=None) -> "Network":
         """Return a network that computes the same with the same parameter arrays, faster: see `fused_convolution`.
 
         It is what `train`, `predict` and `evaluate` work with. Saving, checking and reading are for the plain layers.
@@ -80,10 +80,12 @@ class Network(Sequential):
             Whether its `backward` shall return the gradient of the input: training has no use for it.
         training : bool
             Whether its layers are in training mode.
+        rng, communicator
+            What layers in training mode draw with, and the connection to the other processes that train with this one.
         """
         network = fuse(self)
         network.needs_dx = needs_dx
-        set_training(network, training)
+        set_training(network, training, rng, communicator)
         for layer in (network, *all_layers(network)):
             layer.watches = False
         return network
@@ -142,9 +144,12 @@ class Network(Sequential):
         return batch_last(x).astype(self.dtype, copy=False)
 
     def as_targets(self, t: np.ndarray, N: int) -> np.ndarray:
-        """Return targets (N, M) of the network's dtype, from class numbers (N,) or from targets."""
+        """Return targets of the network's dtype and the shape of its output, from class numbers or from targets.
+
+        For an output (N, M), class numbers are (N,), and for (N, M, H, W) they are (N, H, W).
+        """
         t, shape = as_array("targets", t), self.shapes[-1]
-        if t.ndim == 1 and len(shape) == 1 and shape[0] > 1:
+        if t.ndim == len(shape) and shape[0] > 1:
             t = one_hot(t, shape[0], self.dtype)
         if t.shape != (N, *shape):
             expected = ", ".join(map(str, (N, *shape)))

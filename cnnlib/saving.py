@@ -21,7 +21,7 @@ MAX_LAYERS, MAX_DEPTH = 1_000, 20
 def save_network(path: str | os.PathLike, network, notes: dict) -> None:
     """Write a network to one file, whole or not at all; see `Network.save`."""
     check_layers(network)
-    arrays = network.parameters()
+    arrays = network.saved_arrays()
     for name, array in arrays.items():
         if array.dtype not in DTYPES or array.dtype != network.dtype:
             raise TypeError(
@@ -79,7 +79,7 @@ def build_layers(entries: list[dict], arrays: dict[str, np.ndarray], dtype: str,
         layer = LAYERS[name](**entry)
         if initializer is not None:
             layer.initializer = initializer
-        for name in layer.params:
+        for name in (*layer.params, *layer.statistics):
             array, parameter = arrays.pop(f"{name}{'.'.join(place)}"), getattr(layer, name)
             if array.shape != parameter.shape or array.dtype != dtype:
                 raise ValueError(
@@ -108,7 +108,7 @@ def save_checkpoint(path: str | os.PathLike, run) -> None:
         Its settings, parameters, optimizer, random numbers, history and further arrays are kept.
     """
     parameters, optimizer = run.network.parameters(), run.optimizer
-    arrays = parameters | run.arrays
+    arrays = run.network.saved_arrays() | run.arrays
     for kind, states in optimizer.state.items():
         arrays |= {f"{kind}.{name}": array for name, array in zip(parameters, states, strict=True)}
     description = {
@@ -158,6 +158,7 @@ def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> None:
     kinds |= {name.removesuffix(each) for name in arrays for each in parameters if name.endswith(f".{each}")}
     kinds = {kind for kind in kinds if kind.count(".") < 2}
     expected = {f"{kind}{name}": array for kind in kinds for name, array in parameters.items()}
+    expected |= run.network.saved_arrays()
     for name, array in expected.items():
         if name not in arrays or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype):
             raise ValueError(f"{name} is missing, or is not {array.dtype} of shape {array.shape}")
@@ -173,6 +174,6 @@ def restore_checkpoint(run, state: tuple[dict[str, np.ndarray], dict]) -> None:
     run.rng.bit_generator.state = description["rng"]
     run.optimizer.steps = description["steps"]
     run.optimizer.state = {kind: [arrays.pop(f"{kind}.{name}") for name in parameters] for kind in kinds}
-    for name, array in parameters.items():
+    for name, array in run.network.saved_arrays().items():
         array[...] = arrays.pop(name)
     run.arrays, run.history = arrays, description["history"]

@@ -119,7 +119,7 @@ def train(
     with nullcontext() if checkpoint is None else start_or_resume(run, checkpoint, resume):
         notify(callbacks, "on_train_begin", run)
         try:
-            fast = network.fused(needs_dx=False, training=True)
+            fast = network.fused(needs_dx=False, training=True, rng=run.rng, communicator=communicator)
             while run.epoch < epochs and not run.stop:
                 run_epoch(run, fast, x, t, batch_size, loss, schedule, augment, callbacks)
         finally:
@@ -174,9 +174,10 @@ def backpropagate(network, x: np.ndarray, t: np.ndarray, loss: Loss, weight: flo
         The loss and the accuracy, both times `weight`.
     """
     layers, loss = scores_and_loss(network, loss)
+    t = network.as_targets(t, len(x))
     y = layers.forward(network.to_input(x))
     layers.backward(weight * loss.gradient(y, t))
-    return weight * loss.value(y, t), weight * accuracy(y, t)
+    return weight * loss.value(y, t), weight * (accuracy(y, t) if loss.has_accuracy else math.nan)
 
 
 def scores_and_loss(network: Sequential, loss: Loss) -> tuple[Sequential, Loss]:
@@ -190,21 +191,22 @@ def scores_and_loss(network: Sequential, loss: Loss) -> tuple[Sequential, Loss]:
 def accuracy(y: np.ndarray, t: np.ndarray) -> float:
     """Return the share of examples whose highest score is at the target; of one output, whose side of 1/2 is right.
 
-    It is NaN if a score is: of such scores none is the highest.
+    It is NaN if a score is: of such scores none is the highest. Of images, it is the share of pixels.
 
     Parameters
     ----------
-    y, t : ndarray of shape (N, M)
+    y, t : ndarray of shape (N, M) or (N, M, H, W)
         Scores or probabilities, and targets.
 
     Raises
     ------
     ValueError
-        If the shapes differ or are not (N, M), or if there are no examples.
+        If the shapes differ or are not (N, M, ...), or if there are no examples.
     """
     y, t = as_array("scores", y), as_array("targets", t)
-    if y.ndim != 2 or y.shape != t.shape or not y.size:
-        raise ValueError(f"accuracy expects scores and targets of one shape (N, M), N > 0, got {y.shape} and {t.shape}")
+    if y.ndim < 2 or y.shape != t.shape or not y.size:
+        expected = "scores and targets of one shape (N, M, ...), N > 0"
+        raise ValueError(f"accuracy expects {expected}, got {y.shape} and {t.shape}")
     if np.isnan(y.sum() + t.sum()):
         return math.nan
     if y.shape[1] == 1:
@@ -238,9 +240,11 @@ def check_examples(network, x: np.ndarray, t: np.ndarray, loss: Loss) -> tuple[n
     batch = network.as_batch(x)  # raises if they do not fit; they keep their shape, which `augment` may know
     if len(batch) == 0:
         raise ValueError(f"there is nothing to train on: x holds no examples, its shape is {batch.shape}")
-    t = network.as_targets(t, len(batch))
-    scores_and_loss(network, loss)[1].check(np.empty_like(t), t)
-    return np.asarray(x), t
+    t, loss = as_array("targets", t), scores_and_loss(network, loss)[1]
+    for start in range(0, len(batch), 1024):  # one-hot rows for the pixels of all images would not fit into memory
+        part = network.as_targets(t[start : start + 1024], min(1024, len(batch) - start))
+        loss.check(np.empty_like(part), part)
+    return np.asarray(x), t if t.ndim > 2 else network.as_targets(t, len(batch))
 
 
 def default(value, kind: type):

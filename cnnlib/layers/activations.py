@@ -44,15 +44,15 @@ class Sigmoid(Layer):
 
 
 class Softmax(Layer):
-    """Turn scores into probabilities, ``y_i = exp(x_i) / sum_j exp(x_j)``, for each example.
+    """Turn scores into probabilities, ``y_i = exp(x_i) / sum_j exp(x_j)``, for each example, or each of its pixels.
 
     Every output depends on every input: the Jacobian is ``dy_i/dx_j = y_i (δ_ij - y_j)``. With the upstream gradient,
     the sum over i collapses to one line, so that the (M, M) matrix is never built.
 
     Input shape
-        ``(N, M)``
+        ``(N, M)``, or ``(N, M, H, W)`` for scores of every pixel
     Output shape
-        ``(N, M)``; rows are positive and sum to 1
+        the same; the M numbers are positive and sum to 1
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -64,6 +64,7 @@ class Softmax(Layer):
         return self.y * (dy - (dy * self.y).sum(axis=1, keepdims=True))
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(input_shape) != 1 or input_shape[0] < 1:
-            raise ValueError(f"{self!r} expected scores (M,) per example, got the shape {tuple(input_shape)}")
+        if len(input_shape) not in (1, 3) or min(input_shape) < 1:
+            expected = "scores (M,) or (M, H, W) per example"
+            raise ValueError(f"{self!r} expected {expected}, got the shape {tuple(input_shape)}")
         return input_shape

@@ -95,22 +95,11 @@ class FusedConvolution(Layer):
     def gradient_of_input(self, dz: np.ndarray) -> np.ndarray:
         """Return dx: for each row of the image, from the rows of outputs that look at it."""
         C, H, W, N = self.padded_shape
-        F, _, K, _ = self.W.shape
+        kernels = self.kernels()[:, :, ::-1].transpose(3, 4, 2, 0, 1)
         stride = self.convolution.stride
-        # A row of outputs below looks at this row of the image with a row of the kernel above: hence the ::-1.
-        kernels = np.ascontiguousarray(self.kernels()[:, :, ::-1].transpose(3, 4, 2, 0, 1))
-        kernels = kernels.reshape(C * (K + stride), K, 2 * F)
-        dstrips = np.empty((H, C * (K + stride), dz.shape[2]), dz.dtype)
-        for row in range(H):
-            first = max(0, -(-(row - K + 1) // stride))
-            last = max(first, min(len(dz), row // stride + 1))
-            start = first * stride + K - 1 - row
-            row_kernels = kernels[:, start : start + (last - first) * stride : stride].reshape(len(kernels), -1)
-            np.matmul(row_kernels, dz[first:last].reshape(-1, dz.shape[2]), out=dstrips[row])
-        dstrips = dstrips.reshape(H, C, K + stride, -1, N)
+        dstrips = strip_gradients(kernels.reshape(*kernels.shape[:3], -1), dz, H, stride)
         dx = np.zeros((C, H, W, N), dz.dtype)
-        for j in range(K + stride):
-            dx[:, :, j : j + 2 * stride * dstrips.shape[3] : 2 * stride] += dstrips[:, :, j].transpose(1, 0, 2, 3)
+        add_strips(dx, dstrips.reshape(H, C, kernels.shape[1], -1, N), 2 * stride)
         return crop(dx.transpose(3, 0, 1, 2), self.pad_width)
 
     def kernels(self) -> np.ndarray:
@@ -123,6 +112,92 @@ class FusedConvolution(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.pooling.output_shape(self.convolution.output_shape(input_shape))
+
+
+class RowConvolution(Layer):
+    """A convolution, and the ``ReLU()`` after it if there is one, with `im2col` along the rows only.
+
+    Parameters
+    ----------
+    convolution : Convolutional
+    relu : bool
+
+    Input shape
+        that of the convolution
+    Output shape
+        that of the convolution
+    """
+
+    params = ("W", "b")
+
+    def __init__(self, convolution: Convolutional, relu: bool):
+        self.convolution, self.relu = convolution, relu
+        self.W, self.b = convolution.W, convolution.b
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        _, h, w = self.output_shape(x.shape[1:])
+        self.pad_width = self.convolution.compute_pad_width(*x.shape[2:])
+        x = np.ascontiguousarray(pad(x, self.pad_width).transpose(1, 2, 3, 0))
+        self.padded_shape = C, H, W, N = x.shape
+        F, _, K, _ = self.W.shape
+        channel, row, column, image = x.strides
+        strips = view(x, (H, C, K, w, N), (row, channel, column, self.convolution.stride * column, image))
+        strips = np.ascontiguousarray(strips).reshape(H, C * K, w * N)
+        row, place, column = strips.strides
+        self.cols = view(strips, (h, K * C * K, w * N), (self.convolution.stride * row, place, column))
+        self.y = np.empty((F, h, w * N), x.dtype)
+        np.matmul(self.W.transpose(0, 2, 1, 3).reshape(F, -1), self.cols, out=self.y.transpose(1, 0, 2))
+        self.y += self.b[:, np.newaxis, np.newaxis]
+        if self.relu:
+            np.maximum(self.y, 0, out=self.y)
+        return self.y.reshape(F, h, w, N).transpose(3, 0, 1, 2)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        F, C, K, _ = self.W.shape
+        dy = dy.transpose(1, 2, 3, 0).reshape(self.y.shape)
+        if self.relu:
+            dy = dy * (self.y > 0)
+        self.db = dy.sum(axis=(1, 2))
+        dz = np.ascontiguousarray(dy.transpose(1, 0, 2))  # (h, F, w * N)
+        dkernels = (self.cols @ dz.transpose(0, 2, 1)).sum(axis=0).reshape(K, C, K, F)
+        self.dW = np.ascontiguousarray(dkernels.transpose(3, 1, 0, 2))
+        return self.gradient_of_input(dz) if self.needs_dx else None
+
+    def gradient_of_input(self, dz: np.ndarray) -> np.ndarray:
+        """Return dx: for each row of the image, from the rows of outputs that look at it."""
+        C, H, W, N = self.padded_shape
+        kernels = self.W[:, :, ::-1].transpose(1, 3, 2, 0)  # (C, K, K, F)
+        dstrips = strip_gradients(kernels, dz, H, self.convolution.stride).reshape(H, C, len(kernels[0]), -1, N)
+        dx = np.zeros((C, H, W, N), dz.dtype)
+        add_strips(dx, dstrips, self.convolution.stride)
+        return crop(dx.transpose(3, 0, 1, 2), self.pad_width)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.convolution.output_shape(input_shape)
+
+
+def strip_gradients(kernels: np.ndarray, dz: np.ndarray, H: int, stride: int) -> np.ndarray:
+    """Return the gradient of the strips (H, C * width, w * N) from that of the rows of outputs (h, F, w * N).
+
+    A row of outputs below looks at a row of the image with a row of the kernel above. So the `kernels`, of shape
+    (C, width, K, F), have their K rows in reverse order.
+    """
+    C, width, K, _ = kernels.shape
+    kernels = np.ascontiguousarray(kernels).reshape(C * width, K, -1)
+    dstrips = np.empty((H, C * width, dz.shape[2]), dz.dtype)
+    for row in range(H):
+        first = max(0, -(-(row - K + 1) // stride))
+        last = max(first, min(len(dz), row // stride + 1))
+        start = first * stride + K - 1 - row
+        row_kernels = kernels[:, start : start + (last - first) * stride : stride].reshape(len(kernels), -1)
+        np.matmul(row_kernels, dz[first:last].reshape(-1, dz.shape[2]), out=dstrips[row])
+    return dstrips
+
+
+def add_strips(dx: np.ndarray, dstrips: np.ndarray, step: int) -> None:
+    """Add the gradient of the strips (H, C, width, w, N) to that of the image (C, H, W, N), column by column."""
+    for j in range(dstrips.shape[2]):
+        dx[:, :, j : j + step * dstrips.shape[3] : step] += dstrips[:, :, j].transpose(1, 0, 2, 3)
 
 
 def view(x: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
@@ -141,8 +216,9 @@ def maximum_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 def fuse(layer: Layer) -> Layer:
     """Return a copy that computes the same with the same parameter arrays, fused wherever that is exact, at any depth.
 
-    What is fused is each run of precisely `Convolutional`, `ReLU` and ``MaxPooling(2)`` (no subclasses: they may do
-    something else) in a `Sequential`. The copy keeps to itself what it computes, see `copy_layer`.
+    What is fused is each run of precisely `Convolutional`, `ReLU` and ``MaxPooling(2)``, or the beginning of one (no
+    subclasses: they may do something else), in a `Sequential`. The copy keeps to itself what it computes, see
+    `copy_layer`.
     """
     twin = copy_layer(layer)
     for each in [twin, *all_layers(twin)]:
@@ -154,10 +230,14 @@ def fuse(layer: Layer) -> Layer:
 def _fuse_runs(layers: list[Layer]) -> list[Layer]:
     fused, rest = [], list(layers)
     while rest:
-        run = rest[:3]
-        if [type(layer) for layer in run] == [Convolutional, ReLU, MaxPooling] and run[2].size == run[2].stride == 2:
-            fused.append(FusedConvolution(run[0]))
+        kinds = [type(layer) for layer in rest[:3]]
+        if kinds[0] is not Convolutional:
+            fused.append(rest.pop(0))
+        elif kinds == [Convolutional, ReLU, MaxPooling] and rest[2].size == rest[2].stride == 2:
+            fused.append(FusedConvolution(rest[0]))
             del rest[:3]
         else:
-            fused.append(rest.pop(0))
+            relu = kinds[1:2] == [ReLU]
+            fused.append(RowConvolution(rest[0], relu))
+            del rest[: 1 + relu]
     return fused

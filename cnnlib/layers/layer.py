@@ -27,6 +27,8 @@ class Layer(Configured):
     ----------
     params : tuple of str
         The names of the trainable arrays. Optimizers, saving and gradient checks all walk this one list.
+    statistics : tuple of str
+        The names of arrays that training changes, but not the optimizer; they are saved with the parameters.
     layers : sequence of Layer
         The layers that this one holds, if it holds any.
     needs_dx : bool
@@ -37,13 +39,17 @@ class Layer(Configured):
     training : bool
         Whether the layer is in training mode. Layers that behave differently in prediction, such as dropout, look here.
         Training and prediction set it on copies of their own (see `copy_layer`); it is False on the layer itself.
+    communicator : cnnlib.data_parallel.Communicator or None
+        In training, the connection to the other processes that train together, if there are any.
     """
 
     params: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = ()
     layers: Sequence["Layer"] = ()
     needs_dx: bool = True
     watches: bool = True
     training: bool = False
+    communicator = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -75,6 +81,11 @@ class Layer(Configured):
         own = {name: getattr(self, name) for name in self.params}
         return own | place_names(layer.parameters() for layer in self.layers)
 
+    def saved_arrays(self) -> dict[str, np.ndarray]:
+        """Parameters and statistics by name: all arrays that make a trained network."""
+        own = {name: getattr(self, name) for name in (*self.params, *self.statistics)}
+        return own | place_names(layer.saved_arrays() for layer in self.layers)
+
     def gradients(self) -> dict[str, np.ndarray]:
         """The gradients that the last `backward` left, under the names of their parameters.
 
@@ -92,7 +103,7 @@ class Layer(Configured):
     def astype(self, dtype: np.typing.DTypeLike) -> "Layer":
         """Convert the parameters, in place, and with them everything that the layer computes; return the layer."""
         dtype = check_dtype(dtype)
-        for name in self.params:
+        for name in (*self.params, *self.statistics):
             setattr(self, name, getattr(self, name).astype(dtype))
         for layer in self.layers:
             layer.astype(dtype)
@@ -210,7 +221,7 @@ class Sequential(Layer):
             if id(layer) in seen:
                 raise ValueError(f"{layer!r} stands there twice: every place needs a layer object of its own")
             seen.add(id(layer))
-            for name in layer.params:
+            for name in (*layer.params, *layer.statistics):
                 if not name.isidentifier() or name[-1].isdigit():  # "W1" of layer 2 would be called as "W" of layer 12
                     raise ValueError(f"{layer!r}: the name of a parameter must not end in a digit, got {name!r}")
 
@@ -359,10 +370,12 @@ def copy_layer(layer: Layer) -> Layer:
     return twin
 
 
-def set_training(layer: Layer, training: bool) -> None:
-    """Set the mode of a layer and of all layers within it."""
+def set_training(layer: Layer, training: bool, rng: np.random.Generator | None = None, communicator=None) -> None:
+    """Set the mode of a layer and of all layers within it; for training, what draws, and who trains with it."""
     for each in (layer, *all_layers(layer)):
-        each.training = training
+        each.training, each.communicator = training, communicator
+        if rng is not None:
+            each.rng = rng
 
 
 def batch_last(x: np.ndarray) -> np.ndarray:

@@ -66,3 +66,57 @@ class MaxPooling(Layer):
             raise ValueError(f"{self!r}: the window is larger than the image, of shape {tuple(input_shape)}")
         channels, *sizes = input_shape
         return (channels, *((n - self.size) // self.stride + 1 for n in sizes))
+
+
+class AveragePooling(Layer):
+    """Replace every window by its mean.
+
+    ``y[n, c, r, s] = mean over 0 <= i, j < size of x[n, c, r * size + i, s * size + j]``
+
+    On the way back, every pixel of a window gets ``dy / size²``. Rows and columns that fill no whole window at the
+    right and at the bottom are left out.
+
+    Parameters
+    ----------
+    size : int, optional
+        The height and width of a window; by default, one window is the whole image.
+
+    Input shape
+        ``(N, C, H, W)``
+    Output shape
+        ``(N, C, H // size, W // size)``, or ``(N, C)`` where a window is the whole image
+    """
+
+    def __init__(self, size: int | None = None):
+        self.size = None if size is None else check_positive_int("size", size)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.x_shape = x.shape
+        if self.size is None:
+            return x.mean(axis=(2, 3))
+        return sum(self.window_views(x)) / self.size**2
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        N, C, H, W = self.x_shape
+        dx = np.moveaxis(np.zeros((C, H, W, N), dy.dtype), -1, 0)
+        if self.size is None:
+            dx += dy[:, :, np.newaxis, np.newaxis] / (H * W)
+            return dx
+        for dview in self.window_views(dx):
+            dview += dy / self.size**2
+        return dx
+
+    def window_views(self, x: np.ndarray) -> list[np.ndarray]:
+        """Return size * size views of `x`: the first pixel of every window, the second of every window, and so on."""
+        _, h, w = self.output_shape(x.shape[1:])
+        x = x[:, :, : h * self.size, : w * self.size]
+        return [x[:, :, i :: self.size, j :: self.size] for i in range(self.size) for j in range(self.size)]
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(input_shape) != 3 or min(input_shape) < 1:
+            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {tuple(input_shape)}")
+        if self.size is None:
+            return input_shape[:1]
+        if min(input_shape[1:]) < self.size:
+            raise ValueError(f"{self!r}: the window is larger than the image, of shape {tuple(input_shape)}")
+        return (input_shape[0], *(n // self.size for n in input_shape[1:]))
