@@ -11,7 +11,15 @@ from cnnlib.callbacks import Callback, CSVLogger, EarlyStopping
 from cnnlib.gradient_check import GradientError, gradient_check
 from cnnlib.layers import *
 from cnnlib.layers import LAYERS
-from cnnlib.losses import CategoricalCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy, one_hot
+from cnnlib.losses import (
+    CategoricalCrossEntropy,
+    LossPart,
+    MeanSquaredError,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    SumOfLosses,
+    one_hot,
+)
 from cnnlib.network import Network
 from cnnlib.optimizers import SGD, Adam
 from cnnlib.schedules import constant, cosine, one_cycle
@@ -61,9 +69,12 @@ __all__ = [
     "EarlyStopping",
     "GradientError",
     "Layer",
+    "LossPart",
     "MeanSquaredError",
     "Network",
+    "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
+    "SumOfLosses",
     "accuracy",
     "batch_last",
     "col2im",

@@ -375,8 +375,7 @@ def run() -> None:
     except SystemExit as error:
         status = error.code
     if status:
-        sys.stderr.flush()
-        MPI.COMM_WORLD.Abort(status)
+        communicator.end(status)
 
 
 if __name__ == "__main__":

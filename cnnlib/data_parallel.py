@@ -12,6 +12,7 @@ one machine or a thousand::
 
 import os
 import sys
+import time
 import traceback
 
 import numpy as np
@@ -90,8 +91,13 @@ class Communicator(Configured):
     def abort(self, kind: type, error: BaseException, trace) -> None:
         """Print an exception, and end all processes: the others would wait for this one for ever."""
         traceback.print_exception(kind, error, trace)
+        self.end(1)
+
+    def end(self, status: int) -> None:
+        """End all processes, with that exit status."""
         sys.stderr.flush()
-        self.communicator.Abort(1)
+        time.sleep(0.5)  # mpiexec drops what it has not passed on by the time a process aborts
+        self.communicator.Abort(status)
 
 
 def started_by_mpiexec() -> bool:

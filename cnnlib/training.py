@@ -174,8 +174,9 @@ def backpropagate(network, x: np.ndarray, t: np.ndarray, loss: Loss, weight: flo
         The loss and the accuracy, both times `weight`.
     """
     layers, loss = scores_and_loss(network, loss)
+    x = network.to_input(x)
     t = network.as_targets(t, len(x))
-    y = layers.forward(network.to_input(x))
+    y = layers.forward(x)
     layers.backward(weight * loss.gradient(y, t))
     return weight * loss.value(y, t), weight * (accuracy(y, t) if loss.has_accuracy else math.nan)
 

@@ -114,6 +114,51 @@ for name, config, optimizer in (
     cases.append({"optimizer": name, "config": config})
     arrays |= {f"{key}.start": start, f"{key}.gradients": gradients, f"{key}.steps": np.array(steps)}
 
+# Layers for what lies beyond digits; at the end, so that the numbers drawn for the others stay the same.
+for C, filters, K, stride, padding in ((2, 3, 3, 1, 0), (3, 2, 4, 2, 1), (1, 2, 2, 3, 0)):
+    W, b = tensor(C, filters, K, K), tensor(filters)
+    config = {"channels": C, "filters": filters, "kernel_size": K, "stride": stride, "padding": padding}
+
+    def spread(x, W=W, b=b, stride=stride, padding=padding):
+        return F.conv_transpose2d(x, W, b, stride=stride, padding=padding)
+
+    store("TransposedConvolution", config, spread, tensor(2, C, 4, 3), W=W, b=b)
+
+store("AveragePooling", {"size": 2}, torch.nn.AvgPool2d(2), tensor(2, 3, 6, 5))
+store("AveragePooling", {}, lambda x: x.mean(dim=(2, 3)), tensor(2, 3, 4, 5))
+store("Upsampling", {"size": 2}, lambda x: F.interpolate(x, scale_factor=2.0), tensor(2, 3, 4, 3))
+for shape in ((4, 3, 5, 4), (6, 3)):
+    gamma, beta = tensor(3), tensor(3)
+
+    def normalize(x, gamma=gamma, beta=beta):
+        return F.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3)
+
+    store("BatchNormalization", {"channels": 3, "epsilon": 1e-3}, normalize, tensor(*shape), gamma=gamma, beta=beta)
+    cases[-1]["training"] = True
+
+labels = torch.tensor(rng.integers(0, 4, (3, 2, 5)))
+t = F.one_hot(labels, 4).double().permute(0, 3, 1, 2)
+weights = torch.tensor([0.2, 1.0, 2.0, 0.5], dtype=torch.double)
+
+
+def weighted(z):
+    return F.cross_entropy(z, labels, weights, reduction="sum") / labels.numel()
+
+
+for name, config, function in (
+    ("SoftmaxCrossEntropy", {}, lambda z: F.cross_entropy(z, labels)),
+    ("SoftmaxCrossEntropy", {"weights": weights.tolist()}, weighted),
+    ("SigmoidCrossEntropy", {}, lambda z: F.binary_cross_entropy_with_logits(z, t)),
+    ("MeanSquaredError", {}, lambda y: F.mse_loss(y, t)),
+):
+    y = tensor(3, 4, 2, 5)
+    value = function(y)
+    value.backward()
+    key = str(len(cases))
+    cases.append({"loss": name, "config": config})
+    for kept, array in {"y": y, "t": t, "value": value, "dy": y.grad}.items():
+        arrays[f"{key}.{kept}"] = array.detach().numpy()
+
 versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
 target = Path(__file__).parent.parent / "tests" / "reference.npz"
 np.savez_compressed(target, cases=json.dumps(cases), versions=json.dumps(versions), **arrays)

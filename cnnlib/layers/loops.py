@@ -76,3 +76,45 @@ def softmax_jacobian(z: np.ndarray) -> np.ndarray:
     e = [np.exp(value - max(z)) for value in z]
     p = [value / sum(e) for value in e]
     return np.array([[p[i] * ((i == j) - p[j]) for j in range(len(z))] for i in range(len(z))])
+
+
+def transposed_convolve(x: np.ndarray, W: np.ndarray, b: np.ndarray, stride: int = 1) -> np.ndarray:
+    """Add to the output, for each pixel of x (N, C, H, W), a kernel of W (C, F, K, K) times its value."""
+    N, _, H, width = x.shape
+    _, F, K, _ = W.shape
+    y = np.zeros((N, F, (H - 1) * stride + K, (width - 1) * stride + K), x.dtype) + b[:, np.newaxis, np.newaxis]
+    for n, c, u, v in np.ndindex(x.shape):
+        for f, i, j in np.ndindex(W.shape[1:]):
+            y[n, f, u * stride + i, v * stride + j] += W[c, f, i, j] * x[n, c, u, v]
+    return y
+
+
+def average_pool(x: np.ndarray, size: int) -> np.ndarray:
+    """Take the mean of every window; returns (N, C, h, w)."""
+    N, C, H, width = x.shape
+    y = np.zeros((N, C, H // size, width // size), x.dtype)
+    for n, c, r, s in np.ndindex(y.shape):
+        for i, j in np.ndindex(size, size):
+            y[n, c, r, s] += x[n, c, r * size + i, s * size + j] / size**2
+    return y
+
+
+def upsample(x: np.ndarray, size: int) -> np.ndarray:
+    """Repeat every pixel in a block of ``size * size``."""
+    N, C, H, width = x.shape
+    y = np.zeros((N, C, H * size, width * size), x.dtype)
+    for n, c, r, s in np.ndindex(y.shape):
+        y[n, c, r, s] = x[n, c, r // size, s // size]
+    return y
+
+
+def batch_normalize(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
+    """Normalize images (N, C, H, W) channel by channel over the batch, as in training."""
+    N, C, H, width = x.shape
+    m, y = N * H * width, np.zeros_like(x)
+    for c in range(C):
+        mean = sum(x[n, c, r, s] for n, r, s in np.ndindex(N, H, width)) / m
+        variance = sum((x[n, c, r, s] - mean) ** 2 for n, r, s in np.ndindex(N, H, width)) / m
+        for n, r, s in np.ndindex(N, H, width):
+            y[n, c, r, s] = gamma[c] * (x[n, c, r, s] - mean) / np.sqrt(variance + epsilon) + beta[c]
+    return y

@@ -116,6 +116,38 @@ start()
 """
 
 
+NORMALIZED = """
+import sys
+import numpy as np
+from mpi4py import MPI
+import cnnlib
+from cnnlib.data_parallel import Communicator
+
+rng = np.random.default_rng(0)
+layers = [cnnlib.Convolutional(1, 3, 3, rng=rng), cnnlib.BatchNormalization(3), cnnlib.ReLU(), cnnlib.Flatten()]
+layers += [cnnlib.Dropout(0.3), cnnlib.Dense(75, 4, rng=rng), cnnlib.Softmax()]
+network = cnnlib.Network(layers, (1, 7, 7)).astype(np.float64)
+x, labels = rng.random((21, 7, 7)), rng.integers(0, 4, 21)
+communicator = Communicator(MPI.COMM_WORLD)
+history = network.train(x, labels, epochs=2, batch_size=6, progress=False, communicator=communicator)
+if communicator.rank == communicator.size - 1:
+    np.savez(sys.argv[1], loss=history["batch_loss"], **network.saved_arrays())
+"""
+
+
+def test_statistics_and_dropout_do_not_depend_on_the_number_of_processes(tmp_path):
+    """21 examples in batches of 6: the last one is of three, fewer than four processes."""
+    results = []
+    for processes in (1, 2, 4):
+        path = tmp_path / f"{processes}.npz"
+        result = mpiexec(processes, "-c", NORMALIZED, path)
+        assert result.returncode == 0, result.stderr
+        results.append(dict(np.load(path)))
+    for result in results[1:]:
+        for name, expected in results[0].items():
+            np.testing.assert_allclose(result[name], expected, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("how", ["raise", "kill"])
 def test_if_one_fails_all_end_and_the_run_can_be_resumed(folder, victim, how):

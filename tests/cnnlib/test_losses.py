@@ -37,7 +37,7 @@ def test_mean_over_the_batch(loss):
 
 @pytest.mark.parametrize(("index", "case"), CASES)
 def test_agrees_with_an_independent_framework(index, case):
-    loss = getattr(cnnlib, case["loss"])()
+    loss = getattr(cnnlib.losses, case["loss"])(**case.get("config", {}))
     y, t = REFERENCE[f"{index}.y"], REFERENCE[f"{index}.t"]
     assert loss.value(y, t) == pytest.approx(float(REFERENCE[f"{index}.value"]), rel=1e-13)
     np.testing.assert_allclose(loss.gradient(y, t), REFERENCE[f"{index}.dy"], rtol=1e-12, atol=1e-16)
@@ -74,7 +74,7 @@ def test_guessing_among_ten_costs_log_ten():
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_bad_input_is_named(loss):
-    with pytest.raises(ValueError, match=r"one shape \(N, M\), got \(2, 3\) and \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"one shape \(N, M, ...\), got \(2, 3\) and \(2, 4\)"):
         loss.value(np.ones((2, 3)), np.ones((2, 4)))
     with pytest.raises(ValueError, match="empty"):
         loss.gradient(np.ones((0, 3)), np.ones((0, 3)))
@@ -91,3 +91,63 @@ def test_one_hot():
     for labels, message in (([3], "from 0 to 2, got 3"), ([-1], "from 0 to 2, got -1"), ([0.5], "whole numbers")):
         with pytest.raises(ValueError, match=message):
             cnnlib.one_hot(np.array(labels), 3)
+
+
+IMAGES = (3, 4, 2, 5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        cnnlib.MeanSquaredError(),
+        cnnlib.SoftmaxCrossEntropy([0.2, 1, 2, 0.5]),
+        cnnlib.SigmoidCrossEntropy(),
+        cnnlib.SumOfLosses(
+            [
+                cnnlib.LossPart(slice(0, 1), cnnlib.SigmoidCrossEntropy()),
+                cnnlib.LossPart(slice(1, 2), cnnlib.MeanSquaredError(), 5.0, where=0),
+                cnnlib.LossPart(slice(2, 4), cnnlib.SoftmaxCrossEntropy(), 0.5, where=0),
+            ]
+        ),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_gradient_for_images(loss, share):
+    rng = np.random.default_rng(3)
+    y, t = rng.standard_normal(IMAGES), cnnlib.one_hot(rng.integers(0, 4, (3, 2, 5)), 4, np.float64)
+    if isinstance(loss, cnnlib.SumOfLosses):
+        t = np.concatenate([rng.random((3, 1, 2, 5)) < share, rng.random((3, 1, 2, 5)), t[:, :1], 1 - t[:, :1]], axis=1)
+    assert cnnlib.gradient_check(loss, y, t)["dx"] <= 1e-7
+
+
+def test_a_sum_of_losses_by_hand():
+    """Two cells; only the second holds an object, so only it has an error of its size."""
+    loss = cnnlib.SumOfLosses(
+        [
+            cnnlib.LossPart(slice(0, 1), cnnlib.SigmoidCrossEntropy()),
+            cnnlib.LossPart(slice(1, 2), cnnlib.MeanSquaredError(), 5.0, where=0),
+        ]
+    )
+    y, t = np.array([[[0.0, 0.0], [7.0, 3.0]]]), np.array([[[0.0, 1.0], [0.0, 1.0]]])
+    assert loss.value(y, t) == pytest.approx(2 * np.log(2) + 5 * (3 - 1) ** 2)
+    np.testing.assert_allclose(loss.gradient(y, t), [[[0.5, -0.5], [0, 20]]])
+
+
+def test_weights_of_classes():
+    z, labels = np.zeros((1, 2)), np.array([1])
+    t = cnnlib.one_hot(labels, 2, np.float64)
+    assert cnnlib.SoftmaxCrossEntropy([1, 3]).value(z, t) == pytest.approx(3 * np.log(2))
+    for weights in ([], [-1, 1], [np.nan, 1]):
+        with pytest.raises(ValueError, match="weights"):
+            cnnlib.SoftmaxCrossEntropy(weights)
+    with pytest.raises(ValueError, match="3 weights, but the targets have 2 classes"):
+        cnnlib.SoftmaxCrossEntropy([1, 1, 1]).value(z, t)
+
+
+def test_one_hot_of_maps():
+    labels = np.array([[[0, 2], [1, 1]]])
+    t = cnnlib.one_hot(labels, 3)
+    assert t.shape == (1, 3, 2, 2)
+    np.testing.assert_array_equal(t.argmax(axis=1), labels)
+    np.testing.assert_array_equal(t.sum(axis=1), 1)

@@ -187,3 +187,37 @@ def test_a_damaged_checkpoint_changes_nothing(tmp_path, what):
             **{"epochs": 4, "batch_size": 16, "checkpoint": path, "resume": True, "progress": False},
         )
     np.testing.assert_array_equal(network[0].W, before)
+
+
+def normalized(seed=0):
+    rng = np.random.default_rng(seed)
+    layers = [cnnlib.Dense(6, 8, rng=rng), cnnlib.BatchNormalization(8), cnnlib.ReLU(), cnnlib.Dropout(0.4)]
+    return cnnlib.Network([*layers, cnnlib.Residual([cnnlib.Dense(8, 8, rng=rng)]), cnnlib.Dense(8, 3, rng=rng)], (6,))
+
+
+def test_statistics_are_saved_and_resumed_to_the_same_bits(tmp_path):
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((40, 6)).astype(np.float32), rng.standard_normal((40, 3)).astype(np.float32)
+    options = {"epochs": 4, "batch_size": 8, "loss": cnnlib.MeanSquaredError(), "progress": False}
+    whole, cut = normalized(), normalized()
+    whole.train(x, t, **options)
+    assert np.ptp(whole[1].running_mean) > 0 and not any(layer.training for layer in whole)
+
+    class Stop(cnnlib.Callback):
+        def on_step_end(self, run):
+            if run.epoch == 2:
+                raise KeyboardInterrupt
+
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        cut.train(x, t, checkpoint=path, callbacks=[Stop()], **options)
+    again = normalized(seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        again.train(x, t, checkpoint=path, resume=True, callbacks=[Stop()], **options)
+    again.train(x, t, checkpoint=path, resume=True, **options)
+    for name, array in whole.saved_arrays().items():
+        np.testing.assert_array_equal(again.saved_arrays()[name], array, err_msg=name)
+    whole.save(tmp_path / "model.npz")
+    loaded = cnnlib.Network.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.predict(x), whole.predict(x))
+    assert {"running_mean1", "running_variance1"} <= set(np.load(tmp_path / "model.npz").files)

@@ -1,12 +1,14 @@
 """The fused layer computes what the three plain layers compute, whatever their sizes."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import cnnlib
-from cnnlib.layers.fused_convolution import FusedConvolution, fuse
+from cnnlib.layers.fused_convolution import FusedConvolution, RowConvolution, fuse
 
 
 @st.composite
@@ -97,15 +99,40 @@ class MyConvolution(cnnlib.Convolutional):
     "layers",
     [
         [MyConvolution(1, 2, 5), cnnlib.ReLU(), cnnlib.MaxPooling(2)],
-        [cnnlib.Convolutional(1, 2, 5), cnnlib.Sigmoid(), cnnlib.MaxPooling(2)],
-        [cnnlib.Convolutional(1, 2, 5), cnnlib.MaxPooling(2), cnnlib.ReLU()],
-        [cnnlib.Convolutional(1, 2, 5), cnnlib.ReLU()],
-        [cnnlib.Convolutional(1, 2, 5), cnnlib.ReLU(), cnnlib.MaxPooling(3)],
-        [cnnlib.Convolutional(1, 2, 5), cnnlib.ReLU(), cnnlib.MaxPooling(2, stride=1)],
+        [cnnlib.Sigmoid(), cnnlib.MaxPooling(2)],
+        [cnnlib.ReLU()],
     ],
 )
 def test_what_cannot_be_fused_stays_as_it_is(layers):
     assert [type(layer) for layer in fuse(cnnlib.Sequential(layers))] == [type(layer) for layer in layers]
+
+
+@pytest.mark.parametrize("rest", [[], [cnnlib.Sigmoid()], [cnnlib.ReLU()], [cnnlib.ReLU(), cnnlib.MaxPooling(3)]])
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3)),
+    st.one_of(st.sampled_from(["valid", "same"]), st.integers(0, 2)),
+    st.tuples(st.integers(1, 4), st.integers(8, 12), st.integers(8, 12)),
+)
+def test_a_convolution_by_rows_computes_the_same(rest, sizes, padding, shape):
+    """With the ReLU behind it, if there is one; whatever comes then stays a layer of its own."""
+    rng = np.random.default_rng(0)
+    channels, filters, kernel_size, stride = sizes
+    layer = cnnlib.Convolutional(channels, filters, kernel_size, stride, padding, rng=rng, dtype=np.float64)
+    layer.b = rng.standard_normal(filters)
+    x = rng.standard_normal((shape[0], channels, *shape[1:]))
+    if rest and min(layer.output_shape(x.shape[1:])[1:]) < 3:
+        rest = rest[:1]
+    plain = cnnlib.Sequential([layer, *copy.deepcopy(rest)])
+    fast = fuse(plain)
+    relu = rest[:1] and isinstance(rest[0], cnnlib.ReLU)
+    kinds = [type(each) for each in (rest[1:] if relu else rest)]
+    assert [type(each) for each in fast] == [RowConvolution, *kinds]
+    y = plain.forward(x)
+    np.testing.assert_allclose(fast.forward(x), y, rtol=1e-12, atol=1e-13)
+    dy = rng.standard_normal(y.shape)
+    np.testing.assert_allclose(fast.backward(dy), plain.backward(dy), rtol=1e-12, atol=1e-12)
+    for name, gradient in fast.gradients().items():
+        np.testing.assert_allclose(gradient, plain.gradients()[name], rtol=1e-11, atol=1e-12)
 
 
 def test_the_first_layer_may_leave_out_dx():

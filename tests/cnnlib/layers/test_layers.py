@@ -51,6 +51,17 @@ LAYERS = [
     (cnnlib.Skip([same(2, 3, 14), cnnlib.Sigmoid()]), (2, 4, 3), (5, 4, 3)),
     (cnnlib.Skip([cnnlib.Skip([same(1, 2, 15)]), cnnlib.Residual([same(3, 3, 16)])]), (1, 3, 4), (4, 3, 4)),
     (cnnlib.Skip([dense(3, 17)]), (3,), (6,)),
+    (cnnlib.BatchNormalization(3), (3, 4, 5), (3, 4, 5)),
+    (cnnlib.BatchNormalization(4, 0.5, 1e-3), (4,), (4,)),
+    (cnnlib.Dropout(0.3), (3, 4, 5), (3, 4, 5)),
+    (cnnlib.AveragePooling(2), (2, 5, 7), (2, 2, 3)),
+    (cnnlib.AveragePooling(3), (2, 6, 3), (2, 2, 1)),
+    (cnnlib.AveragePooling(), (3, 4, 5), (3,)),
+    (cnnlib.Upsampling(2), (2, 3, 4), (2, 6, 8)),
+    (cnnlib.Upsampling(3), (1, 2, 2), (1, 6, 6)),
+    (cnnlib.TransposedConvolution(2, 3, 3, rng=np.random.default_rng(18)), (2, 3, 4), (3, 5, 6)),
+    (cnnlib.TransposedConvolution(3, 2, 4, 2, 1, rng=np.random.default_rng(19)), (3, 3, 2), (2, 6, 4)),
+    (cnnlib.TransposedConvolution(1, 1, 2, 3, 0, "glorot", rng=np.random.default_rng(20)), (1, 2, 3), (1, 5, 8)),
 ]
 every_layer = pytest.mark.parametrize(("layer", "inside", "outside"), LAYERS, ids=lambda value: repr(value))
 orders = pytest.mark.parametrize("order", [np.ascontiguousarray, np.asfortranarray, cnnlib.batch_last])
@@ -121,7 +132,7 @@ def test_dtype_follows_the_parameters(layer, inside, outside, dtype):
 @every_layer
 def test_config_round_trip(layer, inside, outside):
     entry = {"class": type(layer).__name__, **json.loads(json.dumps(layer.config))}
-    again = build_layers([entry], cnnlib.Sequential([layer]).parameters(), "float32")[0]
+    again = build_layers([entry], cnnlib.Sequential([layer]).saved_arrays(), "float32")[0]
     assert again.config == layer.config and repr(again) == repr(layer)
     x = np.random.default_rng(5).standard_normal((2, *inside)).astype(np.float32)
     np.testing.assert_array_equal(again.forward(x), layer.forward(x))
@@ -144,6 +155,8 @@ def test_one_example_alone_is_an_error(layer, inside, outside):
 @pytest.mark.parametrize(("index", "case"), [c for c in CASES if "layer" in c[1]])
 def test_agrees_with_an_independent_framework(index, case):
     layer = getattr(cnnlib, case["layer"])(**case["config"])
+    layer.astype(np.float64)
+    layer.training = case.get("training", False)
     for name in case["parameters"]:
         setattr(layer, name, REFERENCE[f"{index}.{name}"])
     y = layer.forward(REFERENCE[f"{index}.x"])
@@ -291,3 +304,75 @@ def test_relu_at_zero_has_no_slope():
 def test_bad_input_is_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)),
+)
+def test_transposed_convolution_is_its_loops_and_the_transpose(sizes, shape):
+    channels, filters, kernel_size, stride = sizes
+    rng = np.random.default_rng(0)
+    layer = cnnlib.TransposedConvolution(channels, filters, kernel_size, stride, rng=rng, dtype=np.float64)
+    layer.b = rng.standard_normal(filters)
+    x = rng.standard_normal((shape[0], channels, *shape[1:]))
+    y = layer.forward(x)
+    np.testing.assert_allclose(y, loops.transposed_convolve(x, layer.W, layer.b, stride), rtol=1e-11, atol=1e-12)
+    dy = rng.standard_normal(y.shape)
+    forward = loops.convolve(dy, layer.W, np.zeros(channels), stride)
+    np.testing.assert_allclose(layer.backward(dy), forward, rtol=1e-11, atol=1e-12)
+
+
+@given(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(3, 6), st.integers(3, 6)))
+def test_average_pooling_and_upsampling_are_their_loops(size, shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    average, repeated = cnnlib.AveragePooling(size).forward(x), cnnlib.Upsampling(size).forward(x)
+    np.testing.assert_allclose(average, loops.average_pool(x, size), rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(repeated, loops.upsample(x, size))
+    np.testing.assert_allclose(cnnlib.AveragePooling(size).forward(repeated), x, rtol=1e-12, atol=1e-13)
+
+
+def normalization(shape, training=True):
+    layer = cnnlib.BatchNormalization(shape[1]).astype(np.float64)
+    rng = np.random.default_rng(0)
+    layer.gamma[:], layer.beta[:] = rng.standard_normal((2, shape[1]))
+    layer.training = training
+    return layer, 3 + 2 * rng.standard_normal(shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (6, 3), (2, 1, 1, 1)])
+def test_batch_normalization_in_training(shape):
+    layer, x = normalization(shape)
+    if len(shape) == 4:
+        expected = loops.batch_normalize(x, layer.gamma, layer.beta, layer.epsilon)
+        np.testing.assert_allclose(layer.forward(x), expected, rtol=1e-12, atol=1e-13)
+    assert max(cnnlib.gradient_check(layer, x).values()) < 1e-7
+
+
+def test_batch_normalization_learns_the_mean_and_variance_that_prediction_uses():
+    layer, _ = normalization((1, 2))
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        layer.forward(np.array([3, -1]) + np.array([2, 0.5]) * rng.standard_normal((64, 2)))
+    np.testing.assert_allclose(layer.running_mean, [3, -1], atol=0.1)
+    np.testing.assert_allclose(layer.running_variance, [4, 0.25], rtol=0.1)
+    layer.training = False
+    kept = layer.running_mean.copy()
+    x = rng.standard_normal((5, 2))
+    together, alone = layer.forward(x), np.concatenate([layer.forward(x[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+    np.testing.assert_array_equal(layer.running_mean, kept)
+    expected = layer.gamma * (x - kept) / np.sqrt(layer.running_variance + layer.epsilon) + layer.beta
+    np.testing.assert_allclose(together, expected, rtol=1e-12)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    layer = cnnlib.Dropout(0.3, rng=np.random.default_rng(0))
+    x = np.ones((1000, 50))
+    np.testing.assert_array_equal(layer.forward(x), x)  # prediction
+    layer.training = True
+    y = layer.forward(x)
+    assert set(np.unique(y)) == {0, 1 / 0.7} and abs(np.mean(y == 0) - 0.3) < 0.01
+    assert np.ptp(np.mean(y == 0, axis=0)) > 0.02 and np.ptp(np.mean(y == 0, axis=1)) > 0.2  # no rows, no columns
+    np.testing.assert_array_equal(layer.backward(np.ones_like(y)), y)
+    assert not np.array_equal(layer.forward(x), y)

@@ -1,0 +1,129 @@
+"""Scenes: several handwritten digits, of different sizes, in one image; for detection and segmentation.
+
+The rules are few. The heights are uniform between two limits, and so are the positions within the frame. A digit that
+overlaps another one too much is drawn again. Ink lies over ink as the maximum of both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from cnnlib.config import check_number, check_positive_int, check_shape
+from cnnlib.digits.checks import check_images, check_rng
+
+SIZE = 64  # pixels of a side
+INK = 64  # of 255: what a pixel needs at least to belong to a digit
+BACKGROUND = 10  # the class of the other pixels
+ATTEMPTS = 1_000
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Images of several digits, and where each digit is.
+
+    Attributes
+    ----------
+    images : ndarray of shape (N, 64, 64), uint8
+        255 is full ink.
+    boxes : list of N ndarrays of shape (k, 4), float32
+        Of each of the k digits of an image: top, left, bottom, right, in pixels; bottom and right lie outside.
+    labels : list of N ndarrays of shape (k,), int
+    classes : ndarray of shape (N, 64, 64), uint8
+        For each pixel the digit that it belongs to, 0 to 9, or 10 for the background.
+    """
+
+    images: np.ndarray
+    boxes: list[np.ndarray]
+    labels: list[np.ndarray]
+    classes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: slice) -> "Scenes":
+        return Scenes(self.images[index], self.boxes[index], self.labels[index], self.classes[index])
+
+
+def make_scenes(
+    images: np.ndarray,
+    labels: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    digits: tuple[int, int] = (1, 5),
+    heights: tuple[float, float] = (12, 30),
+    max_overlap: float = 0.15,
+) -> Scenes:
+    """Draw scenes from images of single digits.
+
+    Parameters
+    ----------
+    images : ndarray of shape (M, H, W), uint8
+        255 is full ink; each digit is cut out by its ink, and scaled.
+    labels : ndarray of shape (M,), int
+    count : int
+        N, how many scenes to draw.
+    rng : numpy.random.Generator
+        Same state, same scenes.
+    digits : (int, int)
+        The least and the largest number of digits in a scene.
+    heights : (float, float)
+        The least and the largest height of a digit, in pixels of the scene.
+    max_overlap : float
+        How much of the smaller of two boxes may be covered by the other one, from 0 to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as it must be; if digits of these sizes do not fit into a scene.
+    """
+    images, rng = check_images("images", images, 3, "(M, H, W)"), check_rng(rng)
+    least, most = check_shape("digits", digits, minimum=1)
+    low, high = (check_number("heights", height, f"[1, {SIZE}]") for height in heights)
+    check_number("max_overlap", max_overlap, "[0, 1]")
+    scenes = Scenes(
+        np.zeros((check_positive_int("count", count), SIZE, SIZE), np.uint8),
+        [],
+        [],
+        np.full((count, SIZE, SIZE), BACKGROUND, np.uint8),
+    )
+    for image, classes in zip(scenes.images, scenes.classes, strict=True):
+        boxes, chosen = [], []
+        for _ in range(rng.integers(least, most + 1)):
+            index = rng.integers(len(images))
+            ink, box = place(images[index], boxes, rng, (low, high), max_overlap)
+            rows, columns = slice(box[0], box[2]), slice(box[1], box[3])
+            more = ink > image[rows, columns]  # an overlapped pixel belongs to the digit with more ink
+            classes[rows, columns][more & (ink >= INK)] = labels[index]
+            image[rows, columns][more] = ink[more]
+            boxes.append(box)
+            chosen.append(labels[index])
+        scenes.boxes.append(np.array(boxes, np.float32))
+        scenes.labels.append(np.array(chosen, np.int64))
+    return scenes
+
+
+def place(
+    digit: np.ndarray, boxes: list, rng: np.random.Generator, heights: tuple[float, float], max_overlap: float
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Scale a digit and find a place for it that overlaps none of the boxes too much; return its ink and its box."""
+    rows, columns = (np.flatnonzero((digit >= INK).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        raise ValueError("an image holds no digit: it has no pixel with enough ink")
+    cut = Image.fromarray(digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    for _ in range(ATTEMPTS):
+        height = round(rng.uniform(*heights))
+        width = max(1, min(SIZE, round(height * cut.width / cut.height)))
+        top, left = rng.integers(SIZE - height + 1), rng.integers(SIZE - width + 1)
+        box = (int(top), int(left), int(top + height), int(left + width))
+        if all(overlap(box, other) <= max_overlap for other in boxes):
+            return np.asarray(cut.resize((width, height), Image.Resampling.BILINEAR)), box
+    raise ValueError(f"found no place for {len(boxes) + 1} digits of heights {heights} in {SIZE} x {SIZE} pixels")
+
+
+def overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+    """Return how much of the smaller of two boxes is covered by the other one."""
+    height, width = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return max(height, 0) * max(width, 0) / min(areas)
