@@ -58,6 +58,13 @@ model: .venv/cnnlib ## Train the network that comes with the package, as its mod
 measure-model: .venv/cnnlib ## Print how well that network reads MNIST's test images, and pen strokes where CNNLIB_DATA has them
 	$(BIN)/python scripts/measure_model.py
 
+.PHONY: beyond measure-beyond
+beyond: .venv/cnnlib ## Train the networks of the chapters beyond digits, for an hour or two, and store them (needs MNIST)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/beyond.py train
+
+measure-beyond: .venv/cnnlib ## Print the results of those networks: name, mean over the seeds, standard deviation
+	$(BIN)/python scripts/beyond.py measure
+
 bench: .venv/cnnlib ## Measure the speed next to PyTorch, which this installs; leave the machine alone meanwhile
 	@$(BIN)/python -c "import mpi4py, torch" 2>/dev/null || { \
 	    echo "Installing PyTorch and MPI into .venv, which takes some minutes."; $(BIN)/python -m pip install --quiet \

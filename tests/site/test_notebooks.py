@@ -16,6 +16,7 @@ NOTEBOOKS = {
 }
 MODULES = {path.stem for path in Path(cnnbook.__path__[0]).glob("*.py")} - {
     "__init__",
+    "beyond",
     "checking",
     "display",
     "engine",
