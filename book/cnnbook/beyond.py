@@ -1,7 +1,7 @@
 """The long runs of the chapters beyond digits: trained once, by `make beyond`, and stored with the book.
 
 A chapter trains a short run while the book is built. Beside it, it shows the results of long ones: a mean over several
-seeds, with their standard deviation. The network of seed 0 is stored, too, in float16, so that it can be measured again.
+seeds, with their standard deviation. The network of seed 0 is stored in float16, so that it can be measured again.
 """
 
 import json
