@@ -68,25 +68,25 @@ def flip_and_shift(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def small_network(rng: np.random.Generator) -> Network:
-    """Return a network of LeNet-5's size, with batch normalization: 59,218 parameters."""
+    """Return a network of LeNet-5's size, with batch normalization: 59,006 parameters."""
     return Network(
         [
             Convolutional(1, 16, 5, padding="same", rng=rng),
             ReLU(),
             MaxPooling(2),
             BatchNormalization(16),
-            Convolutional(16, 32, 5, padding="same", rng=rng),
+            Convolutional(16, 32, 3, padding="same", rng=rng),
             ReLU(),
             MaxPooling(2),
             BatchNormalization(32),
-            Convolutional(32, 48, 3, padding="same", rng=rng),
-            BatchNormalization(48),
+            Convolutional(32, 64, 3, padding="same", rng=rng),
+            BatchNormalization(64),
             ReLU(),
             MaxPooling(2),
             Flatten(),
-            Dense(432, 72, rng=rng),
+            Dense(576, 60, rng=rng),
             ReLU(),
-            Dense(72, 10, rng=rng),
+            Dense(60, 10, rng=rng),
             Softmax(),
         ],
         input_shape=(1, 28, 28),
@@ -110,16 +110,18 @@ def residual_block(channels: int, rng: np.random.Generator) -> list:
 
 
 def residual_network(rng: np.random.Generator) -> Network:
-    """Return a network of eight layers with weights, six of them within residual blocks: 174,074 parameters."""
+    """Return a network of eight layers with weights, four of them within residual blocks: 172,650 parameters."""
     return Network(
         [
-            Convolutional(1, 24, 5, padding="same", rng=rng),
+            Convolutional(1, 16, 5, padding="same", rng=rng),
             ReLU(),
             MaxPooling(2),
-            BatchNormalization(24),
-            *residual_block(24, rng),
+            BatchNormalization(16),
+            Convolutional(16, 32, 3, padding="same", rng=rng),
+            ReLU(),
             MaxPooling(2),
-            Convolutional(24, 64, 3, padding="same", rng=rng),
+            BatchNormalization(32),
+            Convolutional(32, 64, 3, padding="same", rng=rng),
             BatchNormalization(64),
             ReLU(),
             *residual_block(64, rng),
@@ -151,8 +153,8 @@ def train_on_clothes(network: Network, epochs: int, learning_rate: float, seed: 
 
 # The long runs: what is trained, and for how many epochs.
 RUNS: dict[str, tuple[Callable, int]] = {
-    "fashion_lenet": (small_network, 20),
-    "fashion_residual": (residual_network, 10),
+    "fashion_lenet": (small_network, 8),
+    "fashion_residual": (residual_network, 6),
 }
 
 
