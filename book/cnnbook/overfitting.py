@@ -111,7 +111,7 @@ def figure_data() -> dict:
         **{name: {"x": x.ravel(), "t": t.ravel()} for name, (x, t) in parts.items()},
         "points": POINTS,
         "networks": {units: describe(curve_network(units)) for units in UNITS},
-        "learning_rate": 0.01,
+        "learning_rate": 0.001,
     }
 
 

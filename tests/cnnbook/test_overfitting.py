@@ -25,11 +25,11 @@ def test_dropout_stands_before_the_last_two_dense_layers():
     assert network.parameter_count == cnnlib.lenet5().parameter_count
 
 
-def train(points, units, weight_decay=0.0, dropout=0.0, steps=2_000):
+def train(points, units, weight_decay=0.0, dropout=0.0, steps=3_000):
     """Train as the live figure does; return the training loss, the validation loss, and its lowest value."""
     data = chapter.figure_data()
     x, t, vx, vt = (np.array(data[part][name])[:, None] for part in ("training", "validation") for name in "xt")
-    network, optimizer = chapter.curve_network(units, dropout), cnnlib.Adam(0.01, weight_decay=weight_decay)
+    network, optimizer = chapter.curve_network(units, dropout), cnnlib.Adam(0.001, weight_decay=weight_decay)
     fast, loss, lowest = network.fused(training=True, rng=np.random.default_rng(0)), cnnlib.MeanSquaredError(), np.inf
     for step in range(steps):
         fast.train_step(x[:points], t[:points], optimizer, loss)
@@ -40,13 +40,13 @@ def train(points, units, weight_decay=0.0, dropout=0.0, steps=2_000):
 
 def test_the_answer_below_the_live_figure():
     training, validation, lowest = train(20, 64)
-    assert training < 0.03 and validation > 1.2 * lowest  # it overfits
-    for change in ({"weight_decay": 1}, {"dropout": 0.2}, {"points": 50}, {"units": 4}):
+    assert training < 0.05 and validation > 1.5 * lowest  # it overfits
+    for change in ({"weight_decay": 1}, {"dropout": 0.2}, {"points": 100}, {"units": 4}):
         remedied = train(**({"points": 20, "units": 64} | change))
-        assert remedied[1] < validation
+        assert remedied[1] < 0.75 * validation
         assert remedied[0] > training
     under = train(20, 4, weight_decay=3)
-    assert min(under[:2]) > 1.5 * validation
+    assert min(under[:2]) > 0.5
 
 
 def folds(n, k, rng, shuffle=True, overlap=False, forget=False, uneven=False):

@@ -41,7 +41,7 @@ liveFigure.define("batch-normalization", (figure, data) => {
 	const names = ["x", "x̂", "y", "dy", "direct", "through μ", "through v", "dx"];
 	const change = { 0: (_, i, value) => set(x, i, value), 3: (_, i, value) => set(dy, i, value) };
 	const rows = names.map((name, k) => {
-		const matrix = figure.matrix(name, [Array(m).fill(0)], change[k] ? { change: change[k] } : { digits: 2 });
+		const matrix = figure.matrix(name, [Array(m).fill(0)], { change: change[k] ?? null });
 		matrix.element.style.cssText = "table-layout: fixed; width: 100%";
 		return matrix;
 	});
@@ -51,6 +51,9 @@ liveFigure.define("batch-normalization", (figure, data) => {
 	figure.row(make("div", { style: "flex: 1 1 300px; min-width: 0" }, svg, make("p", { class: "lf-note" }, "Drag a number x. The band reaches from one standard deviation below the mean to one above."), result, check.element),
 		make("div", { class: "lf-group", style: "flex: 1 1 320px; min-width: 0" }, table, make("p", { class: "lf-note" }, "x and dy can be typed. dx is the sum of the three rows above it.")));
 	figure.add(figure.scale());
+
+	/** Two decimals, where the number has them: a cell has room for no more. */
+	const short = (value) => number(Math.abs(value) < 10 ? Math.round(100 * value) / 100 : value);
 
 	function set(list, i, value) {
 		list[i] = Math.min(Math.max(value, -LIMIT), LIMIT);
@@ -99,7 +102,7 @@ liveFigure.define("batch-normalization", (figure, data) => {
 		const [direct, zero] = [dy.map((value) => g * value), Array(m).fill(0)];
 		const through_mean = layer.training ? zero.map(() => -g * dbeta / m) : zero;
 		const through_variance = layer.training ? x_hat.map((value) => -g * value * dgamma / m) : zero;
-		[x, x_hat, y, dy, direct, through_mean, through_variance, dx].forEach((values, k) => rows[k].show([values]));
+		[x, x_hat, y, dy, direct, through_mean, through_variance, dx].forEach((values, k) => rows[k].show([values], change[k] ? {} : { text: short }));
 
 		const mean = layer.training ? x.reduce((a, b) => a + b) / m : 0;
 		const deviation = 1 / layer.scale[0];

@@ -3,7 +3,7 @@
 liveFigure.define("overfitting", (figure, data) => {
 	"use strict";
 	const { make, number } = liveFigure;
-	const STEPS = 2000, SLICE = 20; // steps of a run, and of a frame
+	const STEPS = 3000, SLICE = 20; // steps of a run, and of a frame
 	const column = (values) => cnnlib.array(Array.from(values, (value) => [value]), "float64");
 	const validation = [column(data.validation.x), column(data.validation.t)];
 	const grid = column(Array.from({ length: 121 }, (_, k) => -1.2 + k / 50));
@@ -17,8 +17,8 @@ liveFigure.define("overfitting", (figure, data) => {
 	const train = figure.button("Train", () => (run?.running ? stop() : start()));
 	figure.row(points.element, units.element, decay.element, dropout.element, train, figure.button("Start again", restart));
 
-	const fit = figure.chart("The points, the curve behind them, and what the network makes of them", { x: [-1.2, 1.2], y: [-2, 2], xlabel: "x", ylabel: "t", height: 250 });
-	const curves = figure.chart("The loss on the training points and on the validation points, after each twentieth step", { x: [0, STEPS], y: [0.001, 2], xlabel: "step", ylabel: "loss", height: 250, log: true });
+	const fit = figure.chart("The points, the curve behind them, and what the network makes of them", { x: [-1.2, 1.2], y: [-2.5, 2.5], xlabel: "x", ylabel: "t", height: 250 });
+	const curves = figure.chart("The loss on the training points and on the validation points, after each twentieth step", { x: [0, 1.02 * STEPS], y: [0.005, 2], xlabel: "step", ylabel: "loss", height: 250, log: true });
 	const result = make("p", { class: "lf-result" });
 	figure.row(make("div", { style: "flex: 1 1 300px; min-width: 0" }, fit.element), make("div", { style: "flex: 1 1 300px; min-width: 0" }, curves.element));
 	figure.add(result);
