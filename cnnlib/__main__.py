@@ -248,7 +248,10 @@ def train(
             f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
     except FloatingPointError as error:
-        advice = f"python -m cnnlib {command} --learning-rate {learning_rate / 10:.3g} --restart"
+        option = f"--learning-rate {learning_rate / 10:.3g}"
+        if learning_rate * weight_decay > 1 and weight_decay > learning_rate:
+            option = f"--weight-decay {0.01 / learning_rate:.3g}"
+        advice = f"python -m cnnlib {command} {option} --restart"
         raise click.ClickException(f"{error}\nFor example: {advice}") from error
     if not is_main:
         return

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.config import check_dtype, check_number, check_positive_int
+from cnnlib.checks import check_dtype, check_number, check_positive_int
 from cnnlib.layers.layer import Layer
 
 
@@ -91,7 +91,7 @@ class BatchNormalization(Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) not in (1, 3) or input_shape[0] != self.channels:
             expected = f"({self.channels}, H, W) or ({self.channels},)"
-            raise ValueError(f"{self!r} expected {expected} per example, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected {expected} per example, got the shape {input_shape}")
         return input_shape
 
 
