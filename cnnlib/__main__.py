@@ -31,6 +31,7 @@ data_option = click.option(
     show_default=True,
     help="The data set; `digits` is the small one that comes with the package.",
 )
+WEIGHT_DECAY = 5e-4
 MAX_NOTE = 1_000  # characters that `info` prints of each note
 new_file = click.Path(dir_okay=False, path_type=Path)
 old_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -157,7 +158,7 @@ def data(name: str) -> None:
 @click.option("--epochs", type=click.IntRange(1, 1_000_000), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=64, show_default=True)
 @click.option("--learning-rate", "--rate", type=FiniteRange(0, min_open=True), default=0.05, show_default=True)
-@click.option("--weight-decay", type=FiniteRange(0), default=5e-4, show_default=True)
+@click.option("--weight-decay", type=FiniteRange(0), default=WEIGHT_DECAY, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
 @click.option(
     "--augment/--no-augment",
@@ -250,7 +251,7 @@ def train(
     except FloatingPointError as error:
         option = f"--learning-rate {learning_rate / 10:.3g}"
         if learning_rate * weight_decay > 1 and weight_decay > learning_rate:
-            option = f"--weight-decay {0.01 / learning_rate:.3g}"
+            option = f"--weight-decay {WEIGHT_DECAY}"
         advice = f"python -m cnnlib {command} {option} --restart"
         raise click.ClickException(f"{error}\nFor example: {advice}") from error
     if not is_main:

@@ -330,7 +330,10 @@ def test_what_should_not_happen_is_told_without_a_traceback(monkeypatch):
 def test_the_advice_can_be_pasted(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--rate", "1e30", "--output", "my models/a b.npz"])
     output = run(*sys.argv[1:], code=1)
-    assert "--output 'my models/a b.npz'" in output
+    assert "--output 'my models/a b.npz'" in output and "--learning-rate 1e+29 --restart" in output
+    monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--weight-decay", "1e6", "--checkpoints", "others"])
+    output = run(*sys.argv[1:], code=1)
+    assert "Or the weight decay is" in output and "--weight-decay 0.0005 --restart" in output
 
 
 # --- Processes of their own: what only shows there
