@@ -58,10 +58,9 @@ class BatchNormalization(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         rows = as_rows(x)  # (C, m)
-        mean, variance = self.running_mean, self.running_variance
-        if self.training:
-            self.m = self.total(rows.shape[1])
-            mean = self.total(rows.sum(axis=1)) / self.m
+        self.m = self.total(rows.shape[1])
+        mean = self.total(rows.sum(axis=1)) / self.m if self.training else self.running_mean
+        variance = self.running_variance
         self.x_hat = rows - mean[:, np.newaxis]
         if self.training:
             variance = self.total(np.vecdot(self.x_hat, self.x_hat)) / self.m
