@@ -82,7 +82,7 @@ class Network(Sequential):
         network = fuse(self)
         network.needs_dx = needs_dx
         for layer in (network, *all_layers(network)):
-            layer.training, layer.communicator, layer.watches = training, communicator, False
+            layer.training, layer.communicator, layer.is_checked = training, communicator, False
             if rng is not None:
                 layer.rng = rng
         return network

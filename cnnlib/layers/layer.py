@@ -20,8 +20,7 @@ class Layer(Configured):
     runs, `check_input`; before `backward` runs, `check_gradient`; and `output_shape` sees nothing but a shape.
 
     `forward` keeps its input and its output themselves, not copies, so neither may be changed in place before
-    `backward`. Of what is kept as ``x`` or ``y``, some 256 numbers are compared, which are all of a small array. The
-    copies that train and predict do without, since they do not give these arrays out.
+    `backward`. Of what is kept as ``x`` or ``y``, some 256 numbers are compared, which are all of a small array.
 
     Attributes
     ----------
@@ -34,8 +33,9 @@ class Layer(Configured):
     needs_dx : bool
         Whether dL/dx is needed. Training does not need it of the first layer, where it would be the gradient of the
         data; a layer for which it is expensive then returns None.
-    watches : bool
-        Whether `backward` finds out that the kept input or output was changed in place.
+    is_checked : bool
+        Whether what `forward` and `backward` are given is checked, and what they keep is watched. The copies that train
+        and predict work with do without: they are given checked arrays, and do not give out what they keep.
     training : bool
         Whether the layer is in training mode. Layers that behave differently in prediction, such as dropout, look here.
         Training and prediction set it on copies of their own (see `copy_layer`); it is False on the layer itself.
@@ -47,7 +47,7 @@ class Layer(Configured):
     statistics: tuple[str, ...] = ()
     layers: Sequence["Layer"] = ()
     needs_dx: bool = True
-    watches: bool = True
+    is_checked: bool = True
     training: bool = False
     communicator = None
 
