@@ -322,6 +322,24 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: st
 
 
 @main.command()
+@click.argument("model", type=old_file)
+@click.argument("output", type=new_file)
+def export(model: Path, output: Path) -> None:
+    """Write the network in MODEL to OUTPUT as an ONNX file, which phones, browsers and most frameworks can run."""
+    from cnnlib.onnx_export import export_onnx
+
+    network = cnnlib.Network.load(model)
+    check_output("OUTPUT", output, model)
+    try:
+        export_onnx(output, network)
+    except ImportError:
+        raise click.ClickException("the export needs the package onnx: pip install 'cnnlib[onnx]'") from None
+    shape = ", ".join(map(str, network.input_shape))
+    scale = " from 0 to 1" if len(network.input_shape) == 3 else ""
+    click.echo(f"Wrote {output}. Its input x is float32{scale} of shape (N, {shape}), its output is y.")
+
+
+@main.command()
 @click.argument("model", required=False, type=old_file)
 def info(model: Path | None) -> None:
     """Describe a model file: its layers, its size, and how it was trained. Without MODEL, the one of the package."""

@@ -27,6 +27,7 @@ ORDER = [
     "network",
     "gradient_check",
     "data_parallel",
+    "onnx_export",
     "digits",
     "plots",
     "__init__",
