@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.config import check_instance, check_path, shown
+from cnnlib.checks import check_instance, check_path, shown
 from cnnlib.files import atomic_write
 from cnnlib.layers import (
     AveragePooling,
