@@ -45,7 +45,7 @@ def train(
     Parameters
     ----------
     network : Network
-    x : ndarray of shape (N, *input_shape)
+    x : ndarray of shape ``(N, *input_shape)``
         Images of one channel may also be (N, H, W).
     t : ndarray
         Class numbers (N,), or targets of the shape of the output, such as one-hot rows (N, M).

@@ -420,3 +420,11 @@ def test_a_chapter_can_be_read_in_one_sitting(page):
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_no_cell_is_longer_than_a_screen(page):
     assert [cell for cell in sources(page, "code") if len(cell.splitlines()) > 20] == []
+
+
+def test_the_library_s_page_documents_every_public_name():
+    text = (ROOT / "book" / "api.md").read_text("utf-8")
+    named = re.findall(r"^\.\. auto(?:class|function|exception):: (\S+)$", text, flags=re.M)
+    public = set(cnnlib.__all__) - {"batch_last", "DataError", "DataNotFoundError"}
+    assert {name for name in named if "." not in name} >= public
+    assert [name for name in named if "." not in name and not hasattr(cnnlib, name)] == []
