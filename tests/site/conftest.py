@@ -6,8 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
+
+from cnnbook.display import scripts_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "book" / "_static"
@@ -43,8 +46,7 @@ def every_figure() -> list[tuple[str, str]]:
 def page_of(notebook: str, name: str, theme: str = "light", head: str = "") -> str:
     """The page of one figure; `head` comes before its scripts."""
     scripts = "".join(
-        f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>'
-        for script in ("cnnlib", "live-figure", f"figures/{name}")
+        f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>' for script in scripts_of(name)
     )
     return (
         f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>'
@@ -52,6 +54,43 @@ def page_of(notebook: str, name: str, theme: str = "light", head: str = "") -> s
         f'<link rel="stylesheet" href="{(STATIC / "live-figure.css").as_uri()}">{head}{scripts}'
         f"<body><main><h1>{name}</h1>{stored_figures(notebook)[name]}</main>"
     )
+
+
+class Mulberry(np.random.Generator):
+    """The generator of the page's engine, mulberry32, for the library: as much of it as fine-tuning needs."""
+
+    def __init__(self, seed: int):
+        super().__init__(np.random.PCG64(seed))
+        self.seed, self.count = seed, 0
+
+    def numbers(self, shape) -> np.ndarray:
+        """The next uniform numbers, from 0 to below 1."""
+        places = np.arange(self.count + 1, self.count + 1 + np.prod(shape, dtype=int), dtype=np.uint64)
+        self.count += len(places)
+        state = (np.uint64(self.seed) + places * np.uint64(0x6D2B79F5)).astype(np.uint32)
+        z = (state ^ (state >> np.uint32(15))) * (state | np.uint32(1))
+        z ^= z + (z ^ (z >> np.uint32(7))) * (z | np.uint32(61))
+        return np.reshape((z ^ (z >> np.uint32(14))) / 2**32, shape)
+
+    def uniform(self, low, high, size):
+        return low + (high - low) * self.numbers(size)
+
+    def normal(self, loc, scale, size):
+        pairs = self.numbers((*size, 2))
+        return loc + scale * np.sqrt(-2 * np.log(1 - pairs[..., 0])) * np.cos(2 * np.pi * pairs[..., 1])
+
+    def integers(self, high, size):
+        return np.floor(self.numbers(size) * high).astype(int)
+
+    def permutation(self, x):
+        return np.argsort(self.numbers(x), kind="stable")
+
+
+@pytest.fixture
+def mulberry(monkeypatch):
+    """The library draws the numbers that the page draws, wherever a seed is given."""
+    monkeypatch.setattr(np.random, "default_rng", Mulberry)
+    return Mulberry
 
 
 @pytest.fixture

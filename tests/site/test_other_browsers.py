@@ -276,7 +276,7 @@ def test_the_pad_reads_a_7(open_page, tmp_path):
 
     network = cnnlib.load_pretrained()
     (tmp_path / digit_pad.NETWORK).write_text(digit_pad.script(network), "utf-8")
-    scripts = [STATIC / "cnnlib.js", tmp_path / digit_pad.NETWORK, STATIC / "digit-pad.js"]
+    scripts = [STATIC / "cnnlib.js", STATIC / "digits.js", tmp_path / digit_pad.NETWORK, STATIC / "digit-pad.js"]
     browser = open_page(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>A pad</title>'
         f'<link rel="stylesheet" href="{(STATIC / "digit-pad.css").as_uri()}">{NOTE_ERRORS}'
