@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+import cnnlib
 from cnnbook.display import scripts_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,15 @@ def page_of(notebook: str, name: str, theme: str = "light", head: str = "") -> s
         f'<link rel="stylesheet" href="{(STATIC / "live-figure.css").as_uri()}">{head}{scripts}'
         f"<body><main><h1>{name}</h1>{stored_figures(notebook)[name]}</main>"
     )
+
+
+@pytest.fixture
+def network():
+    """The network that comes with the package, with its parameters as pages have them, in float16."""
+    network = cnnlib.load_pretrained()
+    for array in network.parameters().values():
+        array[...] = array.astype(np.float16)
+    return network
 
 
 class Mulberry(np.random.Generator):
@@ -127,7 +137,7 @@ def open_figure(chromium, tmp_path):
     """Return a function that opens a figure of a notebook: a Playwright page, on which an error fails the test.
 
     So does whatever the page asks of another host: figures work from the disk, without a network. `before` is a script
-    that runs before those of the page.
+    that runs before those of the page. `open_figure.faults` has, by script, a text and what is served in its place.
 
     ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
     """
@@ -141,7 +151,14 @@ def open_figure(chromium, tmp_path):
         notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True, before=""
     ):
         path = tmp_path / f"{name}.html"
-        path.write_text(page_of(notebook, name, theme), "utf-8")
+        html = page_of(notebook, name, theme)
+        for script, (old, new) in open_page.faults.items():
+            source = (STATIC / f"{script}.js").read_text("utf-8")
+            if source.count(old) != 1 or (STATIC / f"{script}.js").as_uri() not in html:
+                raise ValueError(f"{script}.js, with {source.count(old)} times {old!r}, or not on this page")
+            (tmp_path / "faulty.js").write_text(source.replace(old, new), "utf-8")
+            html = html.replace((STATIC / f"{script}.js").as_uri(), (tmp_path / "faulty.js").as_uri())
+        path.write_text(html, "utf-8")
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             has_touch=touch,
@@ -151,6 +168,8 @@ def open_figure(chromium, tmp_path):
         contexts.append(context)
         context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
         page = context.new_page()
+        if open_page.faults:
+            page.set_default_timeout(5000)  # what a fault prevents is waited for in vain
         page.add_init_script(before)
         page.on("request", note_foreign)
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -158,7 +177,8 @@ def open_figure(chromium, tmp_path):
         page.goto(path.as_uri())
         return page
 
+    open_page.faults = {}
     yield open_page
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert wrong == [] or open_page.faults

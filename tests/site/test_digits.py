@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cnnlib
 from cnnbook.engine import describe, describe_digits
 from cnnlib.digits import fine_tuning
 from cnnlib.digits.augmentation import Distortion, bilinear_sample
@@ -49,15 +48,6 @@ def page(chromium, tmp_path_factory):
     yield page
     page.close()
     assert wrong == []
-
-
-@pytest.fixture
-def network():
-    """The network that comes with the package, as the page has it."""
-    network = cnnlib.load_pretrained()
-    for array in network.parameters().values():
-        array[...] = array.astype(np.float16)
-    return network
 
 
 # Each calls the page, with the digits.js in which `old` is replaced, and returns the largest difference to the library.
@@ -168,16 +158,16 @@ def test_a_distortion_of_given_numbers(page):
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_fine_tuning_comes_to_the_library_s_weights(page, mulberry, network, count):
+def test_fine_tuning_comes_to_the_library_s_weights(page, network, mulberry, count):
     assert compare_fine_tuned(page, network, *drawn(count)) < 5e-4
 
 
-def test_fine_tuning_without_replay(page, mulberry, network, monkeypatch):
+def test_fine_tuning_without_replay(page, network, mulberry, monkeypatch):
     monkeypatch.setattr(fine_tuning, "REPLAYED_PER_STEP", 0)
     assert compare_fine_tuned(page, network, *drawn(2)) < 5e-4
 
 
-def test_without_drawings_the_network_is_as_it_was(page, mulberry, network):
+def test_without_drawings_the_network_is_as_it_was(page, network, mulberry):
     assert compare_fine_tuned(page, network, np.zeros((0, 28, 28)), []) == pytest.approx(0, abs=1e-4)
 
 
@@ -224,7 +214,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("what", "old", "new"), FAULTS, ids=[old for _, old, _ in FAULTS])
-def test_a_planted_fault_is_noticed(page, mulberry, network, what, old, new):
+def test_a_planted_fault_is_noticed(page, network, mulberry, what, old, new):
     assert SOURCE.count(old) == 1
     if what == "fine_tuned":
         error = compare_fine_tuned(page, network, *drawn(3), replay=6, steps=2, fault=[old, new])
