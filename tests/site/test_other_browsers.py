@@ -218,7 +218,7 @@ def press(browser, *keys: str) -> None:
     browser.perform([{"type": "key", "id": "keyboard", "actions": actions}])
 
 
-ENTER, ARROW_RIGHT = "\ue007", "\ue014"
+ENTER, ARROW_LEFT, ARROW_RIGHT = "\ue007", "\ue012", "\ue014"
 
 
 def test_every_figure_starts(open_page, figure_page, live_figure):
@@ -235,6 +235,59 @@ def test_every_figure_starts(open_page, figure_page, live_figure):
         before = browser.evaluate(f"({slider}.focus(), {slider}.value)")
         press(browser, ARROW_RIGHT)
         wait(browser, f"{slider}?.value !== {before!r}")
+    assert browser.evaluate("wrong") == []
+
+
+# What shows that a number is taken in: everything but the control itself.
+REST = """(control => JSON.stringify(
+  [...document.querySelectorAll(".lf-root :is(td, p, li, text, path, rect, canvas, output)")]
+  .filter(element => !control.contains(element))
+  .map(element => element.matches("canvas") ? element.toDataURL() : element.outerHTML)))"""
+WRONG = "document.querySelectorAll('.lf-root .lf-wrong').length"
+
+# What is used where a figure has no number to type and no slider, or where these change nothing at once: a button.
+BUTTONS = {"training": "one step", "fine-tuning": "٧"}
+
+
+def change_a_number(browser, name: str) -> str:
+    """Type one into the first grid that takes it, else move the first slider, else press a button; what was used."""
+    if name in BUTTONS:
+        button = f"[...document.querySelectorAll('.lf-root button')].find(e => e.textContent === {BUTTONS[name]!r})"
+        if name == "training":
+            wait(browser, "document.querySelector('.lf-status').textContent.startsWith('Step 0')")
+        before = browser.evaluate(f"{REST}({button})")
+        mouse(browser, [[place(browser, button)]])
+        return f"{REST}({button}) !== {json.dumps(before)}"
+    grids = "[...document.querySelectorAll('.lf-root table.lf-matrix')].filter(e => e.querySelector('td[tabindex]'))"
+    for n in range(browser.evaluate(f"{grids}.length")):
+        grid = f"{grids}[{n}]"
+        before = browser.evaluate(f"{REST}({grid})")
+        browser.evaluate(f"({grid}.querySelector('td[tabindex=\"0\"]').focus(), 0)")
+        press(browser, "4")
+        if browser.evaluate(f"Boolean({grid}.querySelector('input'))"):
+            press(browser, ".", "5", ENTER)
+            return f"{REST}({grid}) !== {json.dumps(before)}"
+    fields = "[...document.querySelectorAll('.lf-root input:is([type=range], [type=number]):enabled')]"
+    field = f"{fields}.filter(e => e.checkVisibility())[0]"
+    before = browser.evaluate(f"{REST}({field}.parentElement)")
+    if browser.evaluate(f"{field}.type") == "number":
+        browser.evaluate(f"({field}.focus(), 0)")
+        press(browser, "4", ENTER)
+    else:
+        browser.evaluate(f"({field}.focus(), 0)")
+        key = ARROW_LEFT if browser.evaluate(f"+{field}.value >= +{field}.max") else ARROW_RIGHT
+        press(browser, key)
+    return f"{REST}({field}.parentElement) !== {json.dumps(before)}"
+
+
+def test_a_number_is_changed_in_every_figure(open_page, figure_page, live_figure):
+    """By mouse or keyboard, as a reader does: something else in the figure changes, and no check turns red."""
+    browser = open_page(figure_page(*live_figure, head=NOTE_ERRORS))
+    wait(browser, "document.querySelector('figure.live-figure').dataset.started === 'yes'")
+    wrong = browser.evaluate(WRONG)
+    wait(browser, change_a_number(browser, live_figure[1]))
+    if live_figure[1] != "training":  # an untrained network reads some digits wrongly
+        assert browser.evaluate(WRONG) <= wrong
     assert browser.evaluate("wrong") == []
 
 
