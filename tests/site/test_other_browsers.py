@@ -267,10 +267,10 @@ def change_a_number(browser, name: str) -> str:
         if browser.evaluate(f"Boolean({grid}.querySelector('input'))"):
             press(browser, ".", "5", ENTER)
             return f"{REST}({grid}) !== {json.dumps(before)}"
-    fields = "[...document.querySelectorAll('.lf-root input:is([type=range], [type=number]):enabled')]"
+    fields = "[...document.querySelectorAll('.lf-root input:is([type=range], [type=number], [type=text]):enabled')]"
     field = f"{fields}.filter(e => e.checkVisibility())[0]"
     before = browser.evaluate(f"{REST}({field}.parentElement)")
-    if browser.evaluate(f"{field}.type") == "number":
+    if browser.evaluate(f"{field}.type") != "range":
         browser.evaluate(f"({field}.focus(), 0)")
         press(browser, "4", ENTER)
     else:
@@ -286,7 +286,7 @@ def test_a_number_is_changed_in_every_figure(open_page, figure_page, live_figure
     wait(browser, "document.querySelector('figure.live-figure').dataset.started === 'yes'")
     wrong = browser.evaluate(WRONG)
     wait(browser, change_a_number(browser, live_figure[1]))
-    if live_figure[1] != "training":  # an untrained network reads some digits wrongly
+    if live_figure[1] not in ("training", "your-gradient"):  # there, a network or a reader may be wrong
         assert browser.evaluate(WRONG) <= wrong
     assert browser.evaluate("wrong") == []
 
