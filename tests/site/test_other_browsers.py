@@ -218,7 +218,7 @@ def press(browser, *keys: str) -> None:
     browser.perform([{"type": "key", "id": "keyboard", "actions": actions}])
 
 
-ENTER, ARROW_LEFT, ARROW_RIGHT = "\ue007", "\ue012", "\ue014"
+ENTER, ARROW_LEFT, ARROW_RIGHT, ARROW_DOWN = "\ue007", "\ue012", "\ue014", "\ue015"
 
 
 def test_every_figure_starts(open_page, figure_page, live_figure):
@@ -246,38 +246,44 @@ REST = """(control => JSON.stringify(
 WRONG = "document.querySelectorAll('.lf-root .lf-wrong').length"
 
 # What is used where a figure has no number to type and no slider, or where these change nothing at once: a button.
-BUTTONS = {"training": "one step", "fine-tuning": "٧"}
+BUTTONS = {"training": "one step", "training-step": "One layer only", "fine-tuning": "٧"}
 
 
 def change_a_number(browser, name: str) -> str:
-    """Type one into the first grid that takes it, else move the first slider, else press a button; what was used."""
+    """Type one into the first grid that takes it, else use a field, a slider or a button; return what must come true."""
+
+    def note(control: str) -> str:
+        browser.evaluate(f"(window.before = {REST}({control}), 0)")
+        return f"{REST}({control}) !== window.before"
+
     if name in BUTTONS:
         button = f"[...document.querySelectorAll('.lf-root button')].find(e => e.textContent === {BUTTONS[name]!r})"
         if name == "training":
             wait(browser, "document.querySelector('.lf-status').textContent.startsWith('Step 0')")
-        before = browser.evaluate(f"{REST}({button})")
+        changed = note(button)
         mouse(browser, [[place(browser, button)]])
-        return f"{REST}({button}) !== {json.dumps(before)}"
+        return changed
     grids = "[...document.querySelectorAll('.lf-root table.lf-matrix')].filter(e => e.querySelector('td[tabindex]'))"
     for n in range(browser.evaluate(f"{grids}.length")):
         grid = f"{grids}[{n}]"
-        before = browser.evaluate(f"{REST}({grid})")
+        changed = note(grid)
         browser.evaluate(f"({grid}.querySelector('td[tabindex=\"0\"]').focus(), 0)")
         press(browser, "4")
         if browser.evaluate(f"Boolean({grid}.querySelector('input'))"):
             press(browser, ".", "5", ENTER)
-            return f"{REST}({grid}) !== {json.dumps(before)}"
-    fields = "[...document.querySelectorAll('.lf-root input:is([type=range], [type=number], [type=text]):enabled')]"
-    field = f"{fields}.filter(e => e.checkVisibility())[0]"
-    before = browser.evaluate(f"{REST}({field}.parentElement)")
-    if browser.evaluate(f"{field}.type") != "range":
-        browser.evaluate(f"({field}.focus(), 0)")
-        press(browser, "4", ENTER)
+            return changed
+    inputs = "'.lf-root input:is([type=range], [type=number], [type=text]):enabled'"
+    field = f"[...document.querySelectorAll({inputs})].filter(e => e.checkVisibility())[0]"
+    if browser.evaluate(f"{field} === undefined"):  # all that can be done is to choose another number
+        press(browser, ARROW_DOWN)
+        return changed
+    changed = note(f"{field}.parentElement")
+    browser.evaluate(f"({field}.focus(), 0)")
+    if browser.evaluate(f"{field}.type") == "range":
+        press(browser, ARROW_LEFT if browser.evaluate(f"+{field}.value >= +{field}.max") else ARROW_RIGHT)
     else:
-        browser.evaluate(f"({field}.focus(), 0)")
-        key = ARROW_LEFT if browser.evaluate(f"+{field}.value >= +{field}.max") else ARROW_RIGHT
-        press(browser, key)
-    return f"{REST}({field}.parentElement) !== {json.dumps(before)}"
+        press(browser, "4", ENTER)
+    return changed
 
 
 def test_a_number_is_changed_in_every_figure(open_page, figure_page, live_figure):
