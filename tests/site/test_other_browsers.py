@@ -250,7 +250,7 @@ BUTTONS = {"training": "one step", "training-step": "One layer only", "fine-tuni
 
 
 def change_a_number(browser, name: str) -> str:
-    """Type one into the first grid that takes it, else use a field, a slider or a button; return what must come true."""
+    """Type one into the first grid that takes it, else use a field, a slider or a button; return what must come."""
 
     def note(control: str) -> str:
         browser.evaluate(f"(window.before = {REST}({control}), 0)")
