@@ -7,8 +7,10 @@ import numpy as np
 
 import cnnlib
 from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
+from cnnbook.engine import describe, describe_digits
 from cnnlib.digits.datasets import load_digits
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.plots import show_images
 
 
 def draw_steps(strokes: list[np.ndarray], boxed: np.ndarray, placed: np.ndarray) -> None:
@@ -24,6 +26,32 @@ def draw_steps(strokes: list[np.ndarray], boxed: np.ndarray, placed: np.ndarray)
         axis.plot(column, row, "+", color="C1", markersize=14)
         axis.set(title=f"{title}: + at row {row:.1f}")
         axis.grid(False)
+
+
+def eastern_digits(seed: int = 1, each: int = 5) -> dict[str, list[list[np.ndarray]]]:
+    """Return drawings of an Eastern Arabic 7, an angle, and of a 5, a ring; each a little different."""
+    rng = np.random.default_rng(seed)
+    angle = np.array([[80, 60], [140, 230], [200, 60]])
+    sevens = [[angle + rng.normal(0, 12, angle.shape)] for _ in range(each)]
+    around = np.linspace(0, 2 * np.pi, 25)[:, np.newaxis]
+    ring = np.hstack([140 + 65 * np.sin(around), 150 - 80 * np.cos(around)])
+    fives = [[140 + (ring - 140) * rng.uniform(0.8, 1.1, 2) + rng.normal(0, 2, ring.shape)] for _ in range(each)]
+    return {"٧": sevens, "٥": fives}
+
+
+def figure_data(network: cnnlib.Network) -> dict:
+    """Return what the live figure starts with: a network, the small digits, and drawings to choose from."""
+    samples = [
+        {"name": name, "drawings": [[np.round(stroke, 1) for stroke in drawing] for drawing in drawings]}
+        for name, drawings in eastern_digits().items()
+    ]
+    return {**describe_digits(), "network": describe(network, "float16"), "samples": samples}
+
+
+def draw_eastern_digits() -> None:
+    """Show the drawings that the live figure offers, as the network sees them."""
+    drawings = [drawing for kind in eastern_digits().values() for drawing in kind]
+    show_images(np.stack([cnnlib.rasterize(drawing) for drawing in drawings]))
 
 
 # The checks of the exercises

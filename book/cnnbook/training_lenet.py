@@ -1,13 +1,12 @@
 """Chapter 13, Training LeNet-5: its figures, then the checks of its exercises."""
 
 from collections.abc import Callable, Sequence
-from importlib import resources
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from cnnbook.checking import passed, require, require_array, require_number
-from cnnbook.engine import describe
+from cnnbook.engine import describe, describe_digits
 from cnnlib import Network
 from cnnlib.digits.datasets import load_digits
 from cnnlib.plots import show_images
@@ -16,18 +15,12 @@ from cnnlib.plots import show_images
 def figure_data(network: Network) -> dict:
     """Return what the live figure starts with: the digits that come with the package, and an untrained network.
 
-    A digit is 64 letters, a letter a pixel from 0 to g, which is 16. The figure brings them into MNIST's frame as
-    `cnnlib.digits.mnist_frame.upscale` does. Weights that were drawn at random may be rounded to float16.
+    Weights that were drawn at random may be rounded to float16.
     """
-    digits = load_digits()
-    with np.load(resources.files("cnnlib") / "resources" / "digits.npz") as arrays:
-        pixels = arrays["images"].ravel()
     return {
-        "images": "".join("0123456789abcdefg"[pixel] for pixel in pixels),
-        "labels": "".join(str(label) for label in (*digits.train_labels, *digits.test_labels)),
-        "train": len(digits.train_images),
+        **describe_digits(),
         "network": describe(network, "float16"),
-        "shown": shown_digits(digits.test_labels),
+        "shown": shown_digits(load_digits().test_labels),
     }
 
 
