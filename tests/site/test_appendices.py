@@ -201,7 +201,6 @@ def test_every_shared_symbol_is_used():
 
 # What is printed in bold, is short and has no full stop, but introduces no term: emphasis, and openings of paragraphs.
 NO_TERMS = {
-    "01": {"0 is perfect"},
     "02": {"best step", "central, not forward", "step is 10^{-5}"},
     "04": {"at zero", "at most 1/4", "own score", "another score", "two classes"},
     "05": {"column"},
