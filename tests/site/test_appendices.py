@@ -212,7 +212,7 @@ NO_TERMS = {
     "12": {"scaled", "placed", "compare", "one step"},
     "14": {"column", "row", "map", "you", "centre", "coordinate", "result", "each layer", "along a direction"},
     "15": {"stretching", "canvas made small", "dark on bright", "thin pen", "replayed"},
-    "22": {"extrapolated", "repeat", "warm up"},
+    "23": {"extrapolated", "repeat", "warm up"},
     "be": {"last layers", "data"},
     "br": {
         "in training",
