@@ -1,8 +1,8 @@
 """Number chapters as their files, and appendices by letters, so that "chapter 23" has 23 on top and in its equations.
 
-Sphinx would count pages from 1. The table of contents says which parts are numbered; a page there whose name begins with a
-number is the chapter of that number, and the others are appendices A, B and so on. Headings, equations, exercises and
-links follow.
+Sphinx would count pages from 1. The table of contents says which parts are numbered; a page there whose name begins
+with a number is the chapter of that number, and the others are appendices A, B and so on. Headings, equations,
+exercises and links follow.
 """
 
 import re
