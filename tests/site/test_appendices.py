@@ -420,3 +420,26 @@ def test_a_chapter_can_be_read_in_one_sitting(page):
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_no_cell_is_longer_than_a_screen(page):
     assert [cell for cell in sources(page, "code") if len(cell.splitlines()) > 20] == []
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_code_fits_the_page(page):
+    assert [line for cell in sources(page, "code") for line in cell.splitlines() if len(line) > 80] == []
+
+
+LIGHTNESS = re.compile(r"\b(dark\w*|bright\w*|black|white)\b", re.IGNORECASE)
+# Where these words speak of values, of paper, or of the page's own colours, and not of what a figure shows.
+NOT_OF_FIGURES = {
+    "12": "black on white|black and white",
+    "15": "dark on bright|bright_on_dark|ground is bright|the border is bright|blackboard|ex-15-bright",
+    "how": "light and dark",
+}
+LATER_CHAPTERS = [page for page in NOTEBOOKS if chapter_of(page) in {"11", "12", "13", "14", "15", "23", "lab", ""}]
+
+
+@pytest.mark.parametrize("page", LATER_CHAPTERS)
+def test_no_sentence_names_lightness(page):
+    """A reader in dark mode sees figures inverted, so a sentence names the quantity."""
+    allowed = NOT_OF_FIGURES.get(re.split("-", page.rpartition("/")[2])[0], "$^")
+    text = re.sub(allowed, "", text_of(page), flags=re.IGNORECASE)
+    assert [text[max(match.start() - 40, 0) : match.end() + 40] for match in LIGHTNESS.finditer(text)] == []

@@ -130,6 +130,20 @@ def test_images_have_alternative_text(page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_page_shows_raw_markdown(page: str):
+    """No table of pipes, no asterisks and no backticks stand in the text, be it written or put out by a cell."""
+    found = []
+    for text in article(page).find_all(string=True):
+        if text.find_parent(["code", "script", "style", "noscript"]) or text.find_parent(class_="math"):
+            continue
+        table = re.search(r"^\s*\|.*\|\s*$", text, re.MULTILINE)
+        in_words = not text.find_parent("pre") and re.search(r"\*\*|`|\]\(", text)
+        if table or in_words:
+            found.append(text.strip()[:200])
+    assert found == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_ids_are_unique(page: str):
     ids = [tag["id"] for tag in article(page).select("[id]")]
     assert sorted(ids) == sorted(set(ids))
@@ -340,6 +354,29 @@ STICKING_OUT = """article => {
     .filter(element => element.getBoundingClientRect().right > innerWidth + 1 && !inside(element))
     .map(element => `${element.tagName}.${element.className}`);
 }"""
+
+
+# The display equations that are wider than so many pixels, with their widths.
+WIDE_EQUATIONS = """limit => [...document.querySelectorAll("mjx-container[display=true]")]
+  .map(box => [Math.round(box.querySelector("mjx-math").getBoundingClientRect().width), box])
+  .filter(([width]) => width > limit)
+  .map(([width, box]) => `${width}: ${box.querySelector("mjx-assistive-mml")?.textContent.slice(0, 80)}`)"""
+
+
+def test_equations_fit_a_phone(page: Page):
+    page.set_viewport_size(PHONE)
+    try:
+        page.wait_for_timeout(300)
+        assert page.evaluate(WIDE_EQUATIONS, 360) == []
+    finally:
+        page.set_viewport_size(DESKTOP)
+
+
+def test_no_code_scrolls_on_a_desktop(page: Page):
+    wide = (
+        "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.slice(0, 200))"
+    )
+    assert page.locator("article.bd-article pre").evaluate_all(wide) == []
 
 
 def test_page_fits_a_phone(page: Page):
