@@ -25,7 +25,7 @@ def test_error(data: Dataset, seed: int, epochs: int, augment: Distortion | None
         data.train_images,
         data.train_labels,
         epochs=epochs,
-        optimizer=cnnlib.SGD(rate=0.05, momentum=0.9, weight_decay=5e-4),
+        optimizer=cnnlib.SGD(learning_rate=0.05, momentum=0.9, weight_decay=5e-4),
         schedule=cnnlib.one_cycle,
         augment=augment,
         seed=seed,

@@ -129,6 +129,21 @@ def test_images_have_alternative_text(page: str):
     assert without == []
 
 
+CHAPTERS = {page: str(int(page.split("/")[1][:2])) for page in NOTEBOOKS if page.split("/")[1][:2].isdigit()}
+NUMBERS = CHAPTERS | {"notebooks/all-gradients": "B", "notebooks/broken-gradients": "C", "notebooks/how-we-know": "E"}
+
+
+@pytest.mark.parametrize("page", NUMBERS)
+def test_a_page_has_the_number_by_which_it_is_called(page: str):
+    """On top, in its equations and in its exercises."""
+    assert article(page).select_one("h1 .section-number").get_text().strip(" .\u00a0") == NUMBERS[page]
+    labels = [number.get_text() for number in article(page).select(".eqno")]
+    labels += [
+        title.get_text().replace("Exercise ", "(") for title in article(page).select(".exercise .caption-number")
+    ]
+    assert [label for label in labels if not label.startswith(f"({NUMBERS[page]}.")] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_shows_raw_markdown(page: str):
     """No table of pipes, no asterisks and no backticks stand in the text, be it written or put out by a cell."""
