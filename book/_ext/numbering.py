@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles as TocTreeCollector
 
 
 def names(pages: list[str]) -> Iterator[int | str]:
@@ -45,7 +45,7 @@ def wrap(assign: Callable) -> Callable:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # After all extensions are loaded: Jupyter Book has its own way to count through the parts.
+    # After all extensions are loaded, for the table of contents has its own way to count through the parts.
     def wrap_once(app: Sphinx) -> None:
         TocTreeCollector.assign_section_numbers = wrap(TocTreeCollector.assign_section_numbers)
 
