@@ -537,3 +537,10 @@ def test_front_page_leads_into_the_book(browser: Browser, server: str):
     page = open_page(browser, f"{server}/index.html")
     page.wait_for_selector("article h1")
     page.close()
+
+
+def test_all_gradients_print_on_two_sheets(browser: Browser, server: str):
+    page = open_page(browser, f"{server}/notebooks/all-gradients.html")
+    margins = dict.fromkeys(("top", "bottom", "left", "right"), "10mm")
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4", margin=margins))) <= 2
+    page.close()
