@@ -29,7 +29,7 @@
 
   // The pad
 
-  const percent = (p) => `${Math.min(Math.round(100 * p), 99)}%`; // nothing is certain
+  const percent = (p) => `${Math.min(Math.floor(100 * p + 1e-9), 99)}%`; // adds up to 100 at most; nothing is certain
   const a = (digit) => `${digit === 8 ? "an" : "a"} ${digit}`;
 
   const HTML = `

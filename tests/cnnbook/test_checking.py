@@ -76,7 +76,7 @@ class Forgetful(cnnlib.ReLU):
         (lambda: require(False, "no."), r"^no\.$"),
         (lambda: require_number("1", 1, "One."), "expected numbers, got str"),
         (lambda: require_number(None, 1, "One."), "expected numbers, got NoneType"),
-        (lambda: require_number(1j, 1, "One."), "expected numbers, got complex"),
+        (lambda: require_number(1j, 1, "One."), "got a complex number"),
         (lambda: require_number([1, 2], 1, "One."), "a single number, got 2"),
         (lambda: require_number(1.1, 1, "One."), r"^1\.1 is not it\. One\.$"),
         (lambda: require_number(np.nan, 1, "One."), "nan is not it"),
