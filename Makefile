@@ -6,6 +6,9 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 BOOK_TESTS := $(addprefix tests/site/,test_book.py test_draw_browser.py test_front_page.py test_stored_figures.py)
 UNIT_TESTS := $(BIN)/pytest tests $(BOOK_TESTS:%=--ignore=%) --numprocesses=2
 
+# In a container one is often root, which Jupyter refuses unless it is told.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
 RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
 
 .DEFAULT_GOAL := help
@@ -77,14 +80,27 @@ measure: .venv/cnnlib ## Measure what `import cnnlib` costs, and how long traini
 
 install: .venv/cnnlib ## Install everything into .venv
 
+.PHONY: student test-newest test-oldest
+student: .venv/cnnlib ## For a class: the site and the notebooks without solutions, in _build/student
+	@rm -rf _build/student
+	SOLUTIONS=0 $(BIN)/jupyter-book build . --path-output _build/student --all -W -n --keep-going -q
+	$(BIN)/python scripts/make_student.py _build/student/notebooks
+	@echo "The site is in _build/student/_build/html/index.html"
+
+test-newest test-oldest: test-%: ## Run the unit tests with the newest, or the oldest, packages that are allowed (needs uv)
+	uv venv --quiet --clear _build/$*
+	uv pip install --quiet --python _build/$*/bin/python --editable ".[test,cluster,onnx]" \
+	    --resolution $(if $(filter oldest,$*),lowest-direct,highest)
+	CNNLIB_OFFLINE=1 _build/$*/bin/python -m pytest tests/cnnlib tests/cnnbook
+
 lab: .venv/cnnlib ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(AS_ROOT)
 
 notebooks: .venv/cnnlib ## Execute the notebooks and store their outputs in them (NOTEBOOKS=notebooks/...: only these)
 	$(BIN)/python book/_ext/execution.py $(NOTEBOOKS)
 
 draw: .venv/cnnlib ## Open the chapter with the pad to draw on, in JupyterLab
-	$(BIN)/jupyter lab notebooks/15-draw.ipynb
+	$(BIN)/jupyter lab notebooks/15-draw.ipynb $(AS_ROOT)
 
 lint: .venv/cnnlib ## Check style and formatting
 	$(BIN)/ruff check .

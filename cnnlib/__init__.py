@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from cnnlib.digits.pad import DigitPad
     from cnnlib.digits.strokes import rasterize
 
+__version__ = "0.2.0"
+
 # Where the names are that are imported on first use.
 _ON_FIRST_USE = {
     "DataError": "datasets",

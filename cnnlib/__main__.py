@@ -31,6 +31,7 @@ data_option = click.option(
     show_default=True,
     help="The data set; `digits` is the small one that comes with the package.",
 )
+WEIGHT_DECAY = 5e-4
 MAX_NOTE = 1_000  # characters that `info` prints of each note
 new_file = click.Path(dir_okay=False, path_type=Path)
 old_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -130,6 +131,7 @@ def check_output(option: str, path: Path, *inputs: Path | None) -> None:
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(cnnlib.__version__, prog_name="cnnlib")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Train convolutional networks, written from scratch in NumPy, and let them read digits.
@@ -157,7 +159,7 @@ def data(name: str) -> None:
 @click.option("--epochs", type=click.IntRange(1, 1_000_000), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=64, show_default=True)
 @click.option("--learning-rate", "--rate", type=FiniteRange(0, min_open=True), default=0.05, show_default=True)
-@click.option("--weight-decay", type=FiniteRange(0), default=5e-4, show_default=True)
+@click.option("--weight-decay", type=FiniteRange(0), default=WEIGHT_DECAY, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
 @click.option(
     "--augment/--no-augment",
@@ -174,6 +176,13 @@ def data(name: str) -> None:
     show_default=True,
     help="The folder for the state after each epoch.",
 )
+@click.option(
+    "--early-stopping",
+    type=click.IntRange(1, 1_000_000),
+    metavar="EPOCHS",
+    help="Stop when the validation loss has not improved for so many epochs, and keep the best weights.",
+)
+@click.option("--plot", type=new_file, help="Draw the history to this file (PNG).")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped, given the same options.")
 @click.option("--restart", is_flag=True, help="Begin anew, and drop the state of a run that was stopped.")
 @click.pass_obj
@@ -190,6 +199,8 @@ def train(
     seed: int,
     output: Path | None,
     checkpoints: Path,
+    early_stopping: int | None,
+    plot: Path | None,
     resume: bool,
     restart: bool,
 ) -> None:
@@ -197,6 +208,7 @@ def train(
 
     The last twelfth of the training images is set aside to validate on; the test images are not looked at.
     Stopped by Ctrl-C or a power cut, a run goes on after its last whole epoch with --resume.
+    Beside the model, a CSV file of the same name holds the loss and the accuracy of every epoch.
     """
     if resume and restart:
         raise click.UsageError("--resume and --restart exclude each other")
@@ -206,6 +218,9 @@ def train(
     if is_main:
         check_output("--output", output, checkpoint)
         check_output("--checkpoints", checkpoint)
+        check_output("--output", output.with_suffix(".csv"), output, checkpoint)
+        if plot:
+            check_output("--plot", plot, output, checkpoint, output.with_suffix(".csv"))
         LOADERS[name]()  # perhaps a download, for which the other processes wait
         if restart:
             checkpoint.unlink(missing_ok=True)
@@ -220,6 +235,9 @@ def train(
         x, t = (
             np.concatenate(pair) for pair in zip((x, t), variants(x, t, 0.5, np.random.default_rng(seed)), strict=True)
         )
+    callbacks = [cnnlib.CSVLogger(output.with_suffix(".csv"))]
+    if early_stopping:
+        callbacks.append(cnnlib.EarlyStopping(early_stopping))
     click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
     command = shlex.join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
     try:
@@ -235,6 +253,7 @@ def train(
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
+            callbacks=callbacks,
             communicator=communicator,
         )
     except KeyboardInterrupt:
@@ -248,14 +267,18 @@ def train(
             f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
     except FloatingPointError as error:
-        advice = f"python -m cnnlib {command} --learning-rate {learning_rate / 10:.3g} --restart"
+        option = f"--learning-rate {learning_rate / 10:.3g}"
+        if learning_rate * weight_decay > 1 and weight_decay > learning_rate:
+            option = f"--weight-decay {WEIGHT_DECAY}"
+        advice = f"python -m cnnlib {command} {option} --restart"
         raise click.ClickException(f"{error}\nFor example: {advice}") from error
     if not is_main:
         return
-    share = history["validation_accuracy"][-1]
+    best = int(np.argmin(history["validation_loss"])) if early_stopping else -1  # whose weights the network has
+    share = history["validation_accuracy"][best]
     recipe = {
         "data": images.name,
-        "epochs": epochs,
+        "epochs": len(history["loss"]),
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
@@ -267,14 +290,21 @@ def train(
     network.save(output, **recipe)
     checkpoint.unlink()
     click.echo(f"Validation accuracy {share:.2%}. The model is in {output}.")
+    if plot:
+        from cnnlib.plots import plot_history
+
+        with drawing_to(plot):
+            plot_history(history)
+    click.echo(f"Read a digit with it: python -m cnnlib predict my-digit.png --model {shlex.quote(str(output))}")
 
 
 @main.command()
 @click.argument("images", nargs=-1, type=old_file)
 @click.option("--model", type=old_file, help="A model file.  [default: the model that comes with the package]")
 @click.option("--figure", type=new_file, default=Path("models/predictions.png"), show_default=True)
+@click.option("--confusion", is_flag=True, help="Print how often each digit was read as each other one, too.")
 @data_option
-def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: str) -> None:
+def predict(images: tuple[Path, ...], model: Path | None, figure: Path, confusion: bool, name: str) -> None:
     """Read digits: those in IMAGES (PNG, JPEG and the like, one digit each), or else the test images of a data set.
 
     For a data set, print the accuracy, and draw forty examples, twenty of them wrong, to --figure.
@@ -302,19 +332,51 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path, name: st
     for label, title in enumerate(found.classes):
         click.echo(f"  {title}: {right[found.test_labels == label].mean():.1%}")
 
+    from cnnlib.plots import confusion_matrix, show_predictions
+
+    if confusion:
+        click.echo("Rows are the true classes, columns the answers:")
+        matrix = confusion_matrix(found.test_labels, guesses, len(found.classes))
+        width = max(len(str(matrix.max())), 3)
+        for title, row in zip(("", *found.classes), (range(len(found.classes)), *matrix), strict=True):
+            click.echo(f"  {title:>{max(map(len, found.classes))}}" + "".join(f" {count:>{width}}" for count in row))
+    shown = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
+    with drawing_to(figure):
+        show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
+    click.echo(f"Examples are in {figure}.")
+
+
+@contextlib.contextmanager
+def drawing_to(path: Path) -> Iterator[None]:
+    """Write what is drawn within this context to a PNG file, whole or not at all."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    from cnnlib.plots import show_predictions
+    with plt.style.context("cnnlib.book"):
+        yield
+        with atomic_write(path) as file:
+            plt.savefig(file, format="png")
+        plt.close()
 
-    plt.style.use("cnnlib.book")
-    shown = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
-    show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
-    with atomic_write(figure) as file:
-        plt.savefig(file, format="png")
-    click.echo(f"Examples are in {figure}.")
+
+@main.command()
+@click.argument("model", type=old_file)
+@click.argument("output", type=new_file)
+def export(model: Path, output: Path) -> None:
+    """Write the network in MODEL to OUTPUT as an ONNX file, which phones, browsers and most frameworks can run."""
+    from cnnlib.onnx_export import export_onnx
+
+    network = cnnlib.Network.load(model)
+    check_output("OUTPUT", output, model)
+    try:
+        export_onnx(output, network)
+    except ImportError:
+        raise click.ClickException("the export needs the package onnx: pip install 'cnnlib[onnx]'") from None
+    shape = ", ".join(map(str, network.input_shape))
+    scale = " from 0 to 1" if len(network.input_shape) == 3 else ""
+    click.echo(f"Wrote {output}. Its input x is float32{scale} of shape (N, {shape}), its output is y.")
 
 
 @main.command()
@@ -352,7 +414,7 @@ def give_up_full_output() -> None:
 def run() -> None:
     """Run the command line in this process."""
     if not started_by_mpiexec():
-        main(prog_name="python -m cnnlib")
+        main()
     try:
         from mpi4py import MPI
     except ImportError:
@@ -362,7 +424,7 @@ def run() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     status = 0
     try:
-        main(prog_name="python -m cnnlib", obj=communicator, standalone_mode=False)
+        main(obj=communicator, standalone_mode=False)
     except click.Abort:
         status = 130
     except click.ClickException as error:

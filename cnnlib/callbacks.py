@@ -4,21 +4,23 @@ Each is a `Callback`: something that is called after each step and each epoch, a
 """
 
 import collections
+import contextlib
 import csv
+import hashlib
 import io
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cnnlib.config import check_finite, check_number, check_path, check_positive_int, shown
-from cnnlib.files import atomic_write
+from cnnlib.checks import check_choice, check_finite, check_number, check_path, check_positive_int
+from cnnlib.files import atomic_write, exclusive
 from cnnlib.losses import Loss
 from cnnlib.optimizers import Optimizer
-from cnnlib.saving import save_checkpoint
+from cnnlib.saving import load_checkpoint, restore_checkpoint, save_checkpoint
 
 HISTORY = ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "learning_rate", "batch_loss")
 
@@ -113,6 +115,23 @@ def notify(callbacks: Sequence[Callback], event: str, run: Run) -> None:
         getattr(callback, event)(run)
 
 
+@contextlib.contextmanager
+def begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Begin a run, and end it, whatever ends it.
+
+    First of all, a checkpoint brings the run to where it was: the other callbacks shall begin there.
+    """
+    with contextlib.ExitStack() as stack:
+        for callback in callbacks:
+            if isinstance(callback, Checkpoint):
+                stack.enter_context(callback.start_or_resume(run))
+        notify(callbacks, "on_train_begin", run)
+        try:
+            yield
+        finally:
+            notify(callbacks, "on_train_end", run)
+
+
 class FiniteCheck(Callback):
     """Stops a run whose numbers are no longer finite; the network then has the weights of its last good epoch."""
 
@@ -136,7 +155,10 @@ class FiniteCheck(Callback):
         """Give the network its last good weights, and raise a FloatingPointError."""
         for name, array in run.network.saved_arrays().items():
             array[...] = self.good[name]
-        cause = f"The learning rate is too high: try one below {run.optimizer.learning_rate * run.scale:.3g}."
+        learning_rate = run.optimizer.learning_rate * run.scale
+        cause = f"The learning rate is too high: try one below {learning_rate:.3g}."
+        if (decay := learning_rate * run.optimizer.weight_decay) > 1:
+            cause += f" Or the weight decay is: times the learning rate it is {decay:.3g}, and should be far below 1."
         if not math.isfinite(self.first_loss):
             cause = "No step had been taken: the numbers in x, or the weights, are too large."
         raise FloatingPointError(
@@ -181,14 +203,60 @@ class History(Callback):
 
 
 class Checkpoint(Callback):
-    """Writes the state of the run to a file after each epoch, whole or not at all."""
+    """Writes the state of the run to a file after each epoch, whole or not at all, and can resume it from there."""
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = check_path("checkpoint", path)
+    def __init__(self, path: str | os.PathLike, resume: bool = False):
+        self.path, self.resume = check_path("checkpoint", path), resume
+
+    @contextlib.contextmanager
+    def start_or_resume(self, run: Run) -> Iterator[None]:
+        """Write the first checkpoint of a run, or bring the run to where the checkpoint that is there says.
+
+        As long as the context lasts, no other run can do so.
+        """
+        with exclusive(self.path) if run.is_main else contextlib.nullcontext():
+            if run.optimizer.steps:
+                raise ValueError(
+                    f"{run.optimizer!r} has taken {run.optimizer.steps} steps already: a run with a checkpoint begins "
+                    "with a new optimizer"
+                )
+            state = self.load(run) if run.is_main else None
+            if run.communicator is not None:
+                state = run.communicator.broadcast(state)
+            restore_checkpoint(run, state)
+            run.epoch = len(run.history["loss"])
+            yield
+
+    def load(self, run: Run) -> tuple[dict[str, np.ndarray], dict]:
+        """Return what the file says of the run; without one, the run begins, and writes it."""
+        if not os.path.exists(self.path):
+            save_checkpoint(self.path, run)
+        elif not self.resume:
+            raise FileExistsError(
+                f"{self.path} is there already: pass resume=True to go on with that run, or remove it"
+            )
+        return load_checkpoint(self.path, run)
 
     def on_epoch_end(self, run: Run) -> None:
         if run.is_main:
             save_checkpoint(self.path, run)
+
+
+def describe(run: Run, batch_size: int, seed: int, functions: tuple, data: tuple[np.ndarray, ...]) -> dict:
+    """Return what a checkpoint says of a run: of a function its name, of an object how it is printed."""
+    settings = {"epochs": run.epochs, "batch_size": int(batch_size), "seed": seed, "network": run.network.config}
+    for name, setting in zip(("optimizer", "loss", "schedule", "augment"), (run.optimizer, *functions), strict=True):
+        settings[name] = getattr(setting, "__name__", repr(setting))
+    return settings | {"data": fingerprint(*data)}
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Return a checksum of arrays: the same only for the same numbers in the same order."""
+    digest = hashlib.sha256()
+    for array in map(np.ascontiguousarray, arrays):
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()
 
 
 class ProgressBar(Callback):
@@ -231,9 +299,8 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int = 5, monitor: str = "validation_loss", min_delta: float = 0.0):
-        if not isinstance(monitor, str) or monitor not in HISTORY[:4]:
-            raise ValueError(f"monitor must be one of {', '.join(HISTORY[:4])}; got {shown(monitor)}")
-        self.patience, self.monitor = check_positive_int("patience", patience), monitor
+        self.patience = check_positive_int("patience", patience)
+        self.monitor = check_choice("monitor", monitor, HISTORY[:4])
         self.min_delta = check_number("min_delta", min_delta, "[0, inf)")
 
     def on_train_begin(self, run: Run) -> None:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cnnlib.config import DTYPES, check_finite, check_path, shown
+from cnnlib.checks import DTYPES, check_finite, check_path, shown
 
 try:
     import fcntl

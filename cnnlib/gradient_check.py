@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.config import as_float_array, as_rng, check_finite, check_instance, check_number, check_positive_int
+from cnnlib import checks
 from cnnlib.layers import Layer
 from cnnlib.losses import Loss
 
@@ -68,10 +68,10 @@ def gradient_check(
     GradientError
         If one is above the tolerance; the message names the array and the index of the worst entry.
     """
-    rng, step = as_rng(rng), check_number("step", step, "(0, inf)")
-    tolerance = check_number("tolerance", tolerance, "(0, inf]")
-    sample = None if sample is None else check_positive_int("sample", sample)
-    x = check_finite("x", as_float_array("x", x, np.float64)).copy()
+    rng, step = checks.as_rng(rng), checks.check_number("step", step, "(0, inf)")
+    tolerance = checks.check_number("tolerance", tolerance, "(0, inf]")
+    sample = None if sample is None else checks.check_positive_int("sample", sample)
+    x = checks.check_finite("x", checks.as_float_array("x", x, np.float64)).copy()
     evaluate, y, dy, gradients = prepare(function, x, t, rng)
     rounding = 4 * np.finfo(float).eps * np.abs(dy * y).max(initial=0) / step
     errors = {}
@@ -82,12 +82,11 @@ def gradient_check(
         if sample is not None and sample < len(indices):
             indices = [indices[i] for i in rng.choice(len(indices), sample, replace=False)]
         analytic = np.array([gradient[index] for index in indices])
-        numerical = np.array([central_difference(evaluate, dy, array, index, step) for index in indices])
-        relative = entry_errors(analytic, numerical, rounding / tolerance)
+        numerical = relative = np.full(len(indices), np.nan)
         # A kink (of a ReLU, of a maximum) may lie between the two points: closer points see whether that was all.
-        for closer in (step / 10, step / 100):
+        for distance in (step, step / 10, step / 100):
             for k in np.flatnonzero(~(relative <= tolerance)):
-                numerical[k] = central_difference(evaluate, dy, array, indices[k], closer)
+                numerical[k] = central_difference(evaluate, dy, array, indices[k], distance)
             relative = entry_errors(analytic, numerical, rounding / tolerance)
         worst = int(np.argmax(relative))  # the first NaN, if there is one
         errors[name] = float(relative[worst])
@@ -103,32 +102,25 @@ def prepare(
     function, x: np.ndarray, t: np.ndarray | None, rng: np.random.Generator
 ) -> tuple[Callable, np.ndarray, np.ndarray, dict]:
     """Return what computes y, y, the upstream gradient dy, and for each name an array and its gradient."""
-    check_instance("function", function, Layer | Loss, "a Layer, a Network or a Loss")
-    if x.size == 0:
-        raise ValueError(f"x has no entry to check, its shape is {x.shape}")
+    checks.check_instance("function", function, Layer | Loss, "a Layer, a Network or a Loss")
+    checks.check_differentiable(function, x, t, isinstance(function, Loss))
     if isinstance(function, Loss):
-        if t is None:
-            raise ValueError(f"the gradient of {function!r} needs targets t")
         value = np.asarray(function.value(x, t))
         return lambda: np.asarray(function.value(x, t)), value, np.ones(()), {"dx": (x, function.gradient(x, t))}
-    if t is not None:
-        raise ValueError(f"targets t are for a loss, but the function is {function!r}")
     layer = copy.deepcopy(function).astype(np.float64)
     layer.needs_dx = True
     y = layer.forward(x).copy()
     dy = rng.standard_normal(y.shape)
     gradients = {"dx": (x, layer.backward(dy.copy()).copy())}
-    for name, gradient in layer.gradients().items():
-        gradients[f"d{name}"] = (layer.parameters()[name], gradient.copy())
+    gradients |= {f"d{name}": (array, layer.gradients()[name].copy()) for name, array in layer.parameters().items()}
     return lambda: layer.forward(x).copy(), y, dy, gradients
 
 
 def entry_errors(analytic: np.ndarray, numerical: np.ndarray, least: float = 0.0) -> np.ndarray:
     """Return |a - n| / max(|a|, |n|, scale / 100, least) for every entry, where scale is the largest |n|."""
     scale = np.abs(numerical).max(initial=0) + np.finfo(float).tiny
-    return np.abs(analytic - numerical) / np.maximum(
-        np.maximum(np.abs(analytic), np.abs(numerical)), max(scale / 100, least)
-    )
+    size = np.maximum(np.abs(analytic), np.abs(numerical))
+    return np.abs(analytic - numerical) / np.maximum(size, max(scale / 100, least))
 
 
 def central_difference(evaluate: Callable, dy, array: np.ndarray, index: tuple[int, ...], step: float) -> float:

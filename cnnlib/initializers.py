@@ -1,11 +1,10 @@
 """Where training starts: random weights of the right size."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.config import as_rng, check_dtype, shown
+from cnnlib.checks import as_rng, check_choice, check_dtype, check_weights_shape
 
 
 def he(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
@@ -40,8 +39,6 @@ def zeros(shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Gene
     return np.zeros(shape)
 
 
-MAX_WEIGHTS = 10**8  # of one layer; 400 MB in float32: a slip of the keyboard, or a file that means harm
-
 INITIALIZERS: dict[str, Callable] = {"he": he, "glorot": glorot, "zeros": zeros}
 
 
@@ -61,14 +58,10 @@ def initialize(
     Raises
     ------
     TypeError, ValueError
-        For an unknown name, for more weights than `MAX_WEIGHTS`, or for an `rng` or `dtype` that is none.
+        For an unknown name, for more weights than `cnnlib.checks.MAX_WEIGHTS`, or for an `rng` or `dtype` that is none.
     """
-    if not isinstance(name, str) or name not in INITIALIZERS:
-        raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}; got {shown(name)}")
-    if math.prod(shape) > MAX_WEIGHTS:
-        raise ValueError(
-            f"weights of shape {shape} are too large: {math.prod(shape):,}, at most {MAX_WEIGHTS:,} allowed"
-        )
+    check_choice("initializer", name, INITIALIZERS)
+    check_weights_shape(shape)
     rng, dtype = as_rng(rng), check_dtype(dtype)
     if name == "zeros":  # the system gives memory for them when they are first changed: until then they cost nothing
         return np.zeros(shape, dtype)

@@ -4,13 +4,13 @@ Each is a mean over the N examples of the batch. The 1/N stands here and nowhere
 targets may be images, too, with M numbers for every pixel: a loss is then a mean over all pixels of all examples.
 """
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.config import Configured, as_array, as_float_array, check_finite, check_instance, check_int, shown
+from cnnlib import checks
+from cnnlib.config import Configured
 from cnnlib.layers.activations import Sigmoid, Softmax
 
 
@@ -25,9 +25,7 @@ class Loss(Configured):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        for name in ("value", "gradient"):
-            if name in vars(cls):
-                setattr(cls, name, _checked(vars(cls)[name]))
+        checks.wrap_methods(cls, checks.LOSS_METHODS)
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
         """Return the mean loss of the batch."""
@@ -37,39 +35,7 @@ class Loss(Configured):
         """Return dL/dy, of the shape of `y`."""
         raise NotImplementedError
 
-    def check(self, y: np.typing.ArrayLike, t: np.typing.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return predictions and targets as floating-point arrays.
-
-        Raises
-        ------
-        TypeError
-            If they are not real numbers.
-        ValueError
-            Unless both are (N, M), or (N, M, H, W), with no size of 0, and the targets are finite; and, for the
-            cross-entropy of a softmax, the M numbers of each target are a distribution.
-        """
-        y, t = as_float_array("predictions", y), check_finite("targets", as_float_array("targets", t))
-        if y.ndim < 2 or y.shape != t.shape:
-            raise ValueError(
-                f"a loss expects predictions and targets of one shape (N, M, ...), got {y.shape} and {t.shape}"
-            )
-        if y.size == 0:
-            raise ValueError(f"a loss is a mean over the batch, and this batch is empty: its targets are {t.shape}")
-        wrong = (np.abs(t.sum(axis=1) - 1) > 1e-3) | (t.min(axis=1) < 0)
-        if self.targets_are_distributions and wrong.any():
-            raise ValueError(
-                "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, and no entry "
-                f"may be negative; got {shown(np.moveaxis(t, 1, -1)[wrong][0].tolist())} in row {wrong.argmax()}"
-            )
-        return y, t
-
-
-def _checked(method: Callable) -> Callable:
-    @functools.wraps(method)
-    def checked(self: Loss, y: np.typing.ArrayLike, t: np.typing.ArrayLike):
-        return method(self, *self.check(y, t))
-
-    return checked
+    check = checks.check_predictions
 
 
 class MeanSquaredError(Loss):
@@ -117,9 +83,7 @@ class SoftmaxCrossEntropy(Loss):
     targets_are_distributions = True
 
     def __init__(self, weights: Sequence[float] | None = None):
-        self.weights = None if weights is None else check_finite("weights", as_array("weights", weights, 1)).tolist()
-        if weights is not None and not (self.weights and min(self.weights) >= 0):
-            raise ValueError(f"weights must be a number of at least 0 for each class, got {shown(self.weights)}")
+        self.weights = checks.check_class_weights(weights)
 
     def value(self, z: np.ndarray, t: np.ndarray) -> float:
         z = z - z.max(axis=1, keepdims=True)
@@ -134,8 +98,7 @@ class SoftmaxCrossEntropy(Loss):
         """Return the targets, each entry multiplied with the weight of its class."""
         if self.weights is None:
             return t
-        if len(self.weights) != t.shape[1]:
-            raise ValueError(f"there are {len(self.weights)} weights, but the targets have {t.shape[1]} classes")
+        checks.check_classes(self.weights, t)
         return t * np.array(self.weights, t.dtype).reshape(-1, *[1] * (t.ndim - 2))
 
 
@@ -187,10 +150,7 @@ class SumOfLosses(Loss):
     has_accuracy = False
 
     def __init__(self, parts: Sequence[LossPart]):
-        for part in check_instance("parts", parts, Sequence, "a list of LossPart"):
-            check_instance("each of parts", part, LossPart, "a LossPart, such as LossPart(slice(0, 1), loss)")
-            check_instance("loss", part.loss, Loss, "a Loss, such as MeanSquaredError()")
-        self.parts = tuple(parts)
+        self.parts = checks.check_parts(parts, LossPart, Loss)
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
         rows = [(part, y[at], t[at]) for part, at, y, t in self.positions(y, t)]
@@ -217,9 +177,6 @@ def count(y: np.ndarray) -> int:
     return y.size // y.shape[1]
 
 
-MAX_CLASSES = 10**6  # more would be a slip of the keyboard
-
-
 def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
     """Turn class numbers (N,) into rows (N, classes) that are 1 at the class and 0 elsewhere.
 
@@ -230,17 +187,10 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.fl
     TypeError, ValueError
         If a label is not a whole number from 0 to ``classes - 1``; if there are more than a million classes.
     """
-    labels, classes = as_array("labels", labels), check_int("classes", classes, 1, MAX_CLASSES)
-    if labels.size == 0:
-        labels = labels.astype(int)  # an empty list has no whole numbers, but no others either
-    if labels.ndim < 1 or labels.dtype.kind not in "iu":
-        raise ValueError(f"labels must be whole numbers (N,), got {labels.dtype} of shape {labels.shape}")
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
-    try:
-        t = np.zeros((len(labels), classes) if labels.ndim == 1 else (classes, *labels.shape[1:], len(labels)), dtype)
-    except TypeError:
-        raise TypeError(f"dtype must be one of numbers, such as np.float32, got {shown(dtype)}") from None
-    t = t if labels.ndim == 1 else np.moveaxis(t, -1, 0)
+    labels, dtype = checks.check_labels(labels, classes), checks.check_number_dtype(dtype)
+    if labels.ndim == 1:
+        t = np.zeros((len(labels), classes), dtype)
+    else:
+        t = np.moveaxis(np.zeros((classes, *labels.shape[1:], len(labels)), dtype), -1, 0)
     np.put_along_axis(t, labels[:, np.newaxis].astype(np.intp), 1, axis=1)
     return t

@@ -1,17 +1,13 @@
 """The network: layers in a row, of which the shape of the input is known, and which can be trained and saved."""
 
-import os
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from cnnlib import saving, training
 from cnnlib.blas import blas_threads, one_blas_thread
-from cnnlib.config import as_array, check_finite, check_number, check_positive_int, check_shape
+from cnnlib.checks import as_array, check_batch, check_number, check_positive_int, check_shape, check_targets
 from cnnlib.layers import Layer, Sequential, batch_last
 from cnnlib.layers.fused_convolution import fuse
-from cnnlib.layers.layer import all_layers, copy_layer, set_training
+from cnnlib.layers.layer import all_layers, copy_layer
 from cnnlib.losses import CategoricalCrossEntropy, Loss, one_hot
 
 
@@ -85,9 +81,10 @@ class Network(Sequential):
         """
         network = fuse(self)
         network.needs_dx = needs_dx
-        set_training(network, training, rng, communicator)
         for layer in (network, *all_layers(network)):
-            layer.watches = False
+            layer.training, layer.communicator, layer.is_checked = training, communicator, False
+            if rng is not None:
+                layer.rng = rng
         return network
 
     def as_batch(self, x: np.ndarray) -> np.ndarray:
@@ -95,44 +92,7 @@ class Network(Sequential):
         x = as_array("x", x)
         if self.input_shape[0] == 1 and x.ndim == len(self.input_shape):
             x = x[:, np.newaxis]
-        if x.shape[1:] != self.input_shape or x.ndim == 0:
-            shape = ", ".join(map(str, self.input_shape))
-            raise ValueError(f"expected a batch of examples of shape (N, {shape}), got an array of shape {x.shape}")
-        if x.size:
-            (self.check_numbers if x.dtype.kind == "f" else self.check_scale)(x)
-        return x
-
-    def check_numbers(self, x: np.ndarray) -> None:
-        """Raise a ValueError if floating-point numbers are not finite, or images are not scaled, see `Network`."""
-        largest = max(x.max(), -x.min())
-        if not largest <= np.finfo(self.dtype).max:  # so it is for NaN
-            check_finite("x", x)
-            raise ValueError(f"x holds numbers up to {largest:g}, which are too large for {self.dtype}")
-        if len(self.input_shape) == 3 and self.max_input is not None and largest > self.max_input:
-            raise ValueError(
-                f"x are images in {x.dtype} with numbers up to {largest:g}: floating point must be scaled already "
-                f"(x / 255), or its scale meant: the network's max_input is {self.max_input:g}, None allows any"
-            )
-
-    def check_scale(self, x: np.ndarray) -> None:
-        """Raise a ValueError, or give a warning, if whole numbers do not fit the rule about their scale."""
-        images, pixels = len(self.input_shape) == 3, x.dtype == np.uint8
-        if pixels and not images:
-            raise ValueError(
-                "x are features in uint8, which are not divided by 255: divide pixels yourself (x / 255), and convert "
-                "other numbers (x.astype(np.float32))"
-            )
-        if images and not pixels and x.dtype.kind != "b":
-            raise ValueError(
-                f"x are images in {x.dtype}, whose scale is unknown: uint8 are pixels from 0 to 255 "
-                "(x.astype(np.uint8)), floating point is scaled already (x / 255)"
-            )
-        if pixels and x.max() == 1:
-            warnings.warn(
-                "x are images in uint8 with nothing above 1, which are divided by 255 as pixels from 0 to 255 are: "
-                "if it is a mask, pass x.astype(bool)",
-                stacklevel=4,
-            )
+        return check_batch(self, x)
 
     def to_input(self, x: np.ndarray) -> np.ndarray:
         """Return a batch as `forward` needs it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
@@ -151,10 +111,7 @@ class Network(Sequential):
         t, shape = as_array("targets", t), self.shapes[-1]
         if t.ndim == len(shape) and shape[0] > 1:
             t = one_hot(t, shape[0], self.dtype)
-        if t.shape != (N, *shape):
-            expected = ", ".join(map(str, (N, *shape)))
-            raise ValueError(f"{N} examples need targets of shape ({expected}), got an array of shape {t.shape}")
-        return t.astype(self.dtype, copy=False)
+        return check_targets(t, (N, *shape)).astype(self.dtype, copy=False)
 
     def predict(self, x: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M)."""
@@ -172,6 +129,8 @@ class Network(Sequential):
     train = training.train
     train_step = training.train_step
     backpropagate = training.backpropagate
+    save = saving.save_network
+    load = classmethod(saving.load_network)
 
     def summary(self) -> str:
         """Return a table of the layers, the shapes of their outputs and the number of their parameters."""
@@ -193,33 +152,6 @@ class Network(Sequential):
         """What `load` needs to build a network of the same architecture."""
         own = {"input_shape": list(self.input_shape), "max_input": self.max_input, "dtype": self.dtype.name}
         return own | super().config
-
-    def save(self, path: str | os.PathLike, **notes) -> None:
-        """Write the network to one ``.npz`` file, whole or not at all; `notes` (JSON) are kept beside it.
-
-        Raises
-        ------
-        TypeError
-            If a layer is of a class that `load` would not build, such as one of your own.
-        ValueError
-            If a parameter is not finite.
-        """
-        saving.save_network(path, self, notes)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> "Network":
-        """Read a network that `save` wrote. It predicts the same bits.
-
-        Nothing in the file is run: arrays are read without pickle, and layers come from a fixed table.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is not such a network, or is damaged; the message says what is wrong.
-        """
-        return saving.load_network(path, cls)
 
     def __repr__(self) -> str:
         return f"Network({len(self.layers)} layers, {self.parameter_count:,} parameters)"
@@ -245,6 +177,8 @@ def predict_batches(layers: Sequential, network: Network, x: np.ndarray, batch_s
     def work(part: list[np.ndarray]) -> list[np.ndarray]:
         own = copy_layer(layers)  # layers keep what they have seen
         return [own.forward(network.to_input(batch)) for batch in part]
+
+    from concurrent.futures import ThreadPoolExecutor  # here, since it is slow to import
 
     parts = [batches[len(batches) * i // count : len(batches) * (i + 1) // count] for i in range(count)]
     with one_blas_thread(), ThreadPoolExecutor(count) as pool:

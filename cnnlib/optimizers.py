@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnnlib.config import Configured, as_float_array, check_number, shown
+from cnnlib.checks import check_number, check_pairs
+from cnnlib.config import Configured
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]  # (parameter, gradient), of one shape
 
@@ -46,8 +47,10 @@ class Optimizer(Configured):
             If a gradient is not of the shape of its parameter; if the parameters are not those of the first step.
         """
         check_number("scale", scale)
-        pairs = check_pairs(pairs)
-        self.check_parameters([parameter for parameter, _ in pairs])
+        pairs = check_pairs(self, pairs)
+        self.parameters = [parameter for parameter, _ in pairs]
+        if not self.steps:
+            self.state = {name: [*map(np.zeros_like, self.parameters)] for name in self.state_names}
         self.steps += 1
         for index, (parameter, gradient) in enumerate(pairs):
             self.update(index, parameter, gradient, self.learning_rate * scale)
@@ -55,34 +58,6 @@ class Optimizer(Configured):
     def update(self, index: int, parameter: np.ndarray, gradient: np.ndarray, learning_rate: float) -> None:
         """Move the parameter of that index."""
         raise NotImplementedError
-
-    def check_parameters(self, parameters: list[np.ndarray]) -> None:
-        """Begin with these parameters, or raise a ValueError if there were others before."""
-        if not self.steps:
-            self.state = {name: [np.zeros_like(parameter) for parameter in parameters] for name in self.state_names}
-        elif self.parameters is not None and [*map(id, self.parameters)] != [*map(id, parameters)]:
-            raise ValueError(
-                f"{self!r} has taken {self.steps} steps with other parameters: every network needs a new optimizer"
-            )
-        self.parameters = parameters
-
-
-def check_pairs(pairs: Pairs) -> Pairs:
-    """Return the pairs if each is a parameter and a gradient of its shape; TypeError or ValueError otherwise."""
-    try:
-        pairs = [(parameter, gradient) for parameter, gradient in pairs]
-    except (TypeError, ValueError):
-        raise TypeError(f"pairs must be a list of (parameter, gradient), got {shown(pairs)}") from None
-    for index, (parameter, gradient) in enumerate(pairs):
-        if not isinstance(parameter, np.ndarray) or parameter.dtype.kind != "f":
-            raise TypeError(f"parameter {index} must be an array of floating-point numbers, got {shown(parameter)}")
-        gradient = as_float_array(f"gradient {index}", gradient)
-        if gradient.shape != parameter.shape:
-            raise ValueError(
-                f"gradient {index} must be of the shape of its parameter, {parameter.shape}, got {gradient.shape}"
-            )
-        pairs[index] = parameter, gradient
-    return pairs
 
 
 class SGD(Optimizer):

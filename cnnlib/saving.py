@@ -4,45 +4,54 @@ A model's description is its architecture, from which a fixed table of layers bu
 needs, beside arrays, to go on as if nothing had happened. How files are written and read is in `cnnlib.files`.
 """
 
-import json
 import os
 
 import numpy as np
 
-from cnnlib.config import DTYPES, check_finite, shown
+from cnnlib import checks
 from cnnlib.files import message_of, read_arrays, write_arrays
 from cnnlib.initializers import INITIALIZERS
 from cnnlib.layers import LAYERS, Layer
 
 MODEL, CHECKPOINT = "cnnlib network 1", "cnnlib checkpoint 2"
-MAX_LAYERS, MAX_DEPTH = 1_000, 20
 
 
-def save_network(path: str | os.PathLike, network, notes: dict) -> None:
-    """Write a network to one file, whole or not at all; see `Network.save`."""
-    check_layers(network)
-    arrays = network.saved_arrays()
-    for name, array in arrays.items():
-        if array.dtype not in DTYPES or array.dtype != network.dtype:
-            raise TypeError(
-                f"{name} is {array.dtype}: a network is saved in float32 or float64, one for all its arrays"
-            )
-        check_finite(name, array)
-    description = {"format": MODEL, "network": network.config, "notes": notes}
-    try:
-        description = json.loads(json.dumps(description))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"notes must be what JSON can hold, numbers, text, lists and dictionaries: {error}") from None
+def save_network(network, /, path: str | os.PathLike, **notes) -> None:
+    """Write the network to one ``.npz`` file, whole or not at all; `notes` (JSON) are kept beside it.
+
+    This is the method `Network.save`.
+
+    Raises
+    ------
+    TypeError
+        If a layer is of a class that `load` would not build, such as one of your own.
+    ValueError
+        If a parameter is not finite.
+    """
+    checks.check_saveable(network, LAYERS)
+    arrays = checks.check_saved_arrays(network)
+    description = checks.check_json("notes", {"format": MODEL, "network": network.config, "notes": notes})
     build_network(type(network), description["network"], arrays)  # what is saved can be loaded
     write_arrays(path, arrays, description)
 
 
-def load_network(path: str | os.PathLike, network_class: type):
-    """Read a network that `save_network` wrote; see `Network.load`."""
+def load_network(network_class: type, path: str | os.PathLike):
+    """Read a network that `save` wrote. It predicts the same bits. This is the class method `Network.load`.
+
+    Nothing in the file is run: arrays are read without pickle, and layers come from a fixed table.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not such a network, or is damaged; the message says what is wrong.
+    """
     arrays, description = read_arrays(path, MODEL)
     try:
+        checks.check_description(description)
         network = build_network(network_class, description["network"], arrays)
-        network.notes = dict(description.get("notes", {}))
+        network.notes = description.get("notes", {})
         return network
     except Exception as error:  # what a damaged description leads to can be nearly anything
         raise ValueError(f"{os.fspath(path)} does not hold a network: {message_of(error)}") from error
@@ -50,8 +59,6 @@ def load_network(path: str | os.PathLike, network_class: type):
 
 def build_network(network_class: type, config: dict, arrays: dict[str, np.ndarray]):
     """Build a network from its `config` and its arrays, which must fit it exactly."""
-    if config["dtype"] not in DTYPES:
-        raise ValueError(f"its dtype is {config['dtype']!r}, expected {' or '.join(DTYPES)}")
     arrays = dict(arrays)
     layers = build_layers(config["layers"], arrays, config["dtype"])
     if arrays:
@@ -61,42 +68,23 @@ def build_network(network_class: type, config: dict, arrays: dict[str, np.ndarra
 
 def build_layers(entries: list[dict], arrays: dict[str, np.ndarray], dtype: str, path: tuple = ()) -> list[Layer]:
     """Build layers from their configs, and give them their arrays, which are taken out of `arrays`."""
-    if type(entries) is not list or len(entries) > MAX_LAYERS or len(path) > MAX_DEPTH:
-        raise ValueError(f"it has more than {MAX_LAYERS} layers in a row, or more than {MAX_DEPTH} in one another")
     layers = []
-    for index, entry in enumerate(entries):
-        entry, place = dict(entry), (*path, str(index))
-        name = entry.pop("class")
-        if name not in LAYERS:
-            raise ValueError(f"layer {'.'.join(place)} is a {shown(name)}, expected one of {', '.join(LAYERS)}")
-        if "layers" in entry:
-            entry["layers"] = build_layers(entry["layers"], arrays, dtype, place)
-        initializer = entry.get("initializer")
-        if initializer is not None:
-            if initializer not in INITIALIZERS:
-                raise ValueError(f"initializer of layer {'.'.join(place)} is {shown(initializer)}")
-            entry |= {"initializer": "zeros", "dtype": dtype}  # zeros cost nothing, whatever size the file claims
-        layer = LAYERS[name](**entry)
-        if initializer is not None:
-            layer.initializer = initializer
+    for index, entry in enumerate(checks.check_row(entries, len(path))):
+        place = ".".join((*path, str(index)))
+        layer_class = checks.check_entry(place, entry, LAYERS, INITIALIZERS)
+        config = {name: value for name, value in entry.items() if name != "class"}
+        if "layers" in config:
+            config["layers"] = build_layers(config["layers"], arrays, dtype, (*path, str(index)))
+        if "initializer" in config:  # zeros cost nothing, whatever size the file claims
+            config |= {"initializer": "zeros", "dtype": dtype}
+        layer = layer_class(**config)
+        if "initializer" in config:
+            layer.initializer = entry["initializer"]
         for name in (*layer.params, *layer.statistics):
-            array, parameter = arrays.pop(f"{name}{'.'.join(place)}"), getattr(layer, name)
-            if array.shape != parameter.shape or array.dtype != dtype:
-                raise ValueError(
-                    f"{name} of layer {'.'.join(place)} is {array.dtype} of shape {array.shape}, "
-                    f"expected {dtype} of shape {parameter.shape}"
-                )
-            setattr(layer, name, array)
+            array, shape = arrays.pop(f"{name}{place}"), getattr(layer, name).shape
+            setattr(layer, name, checks.check_stored(f"{name} of layer {place}", array, shape, dtype))
         layers.append(layer)
     return layers
-
-
-def check_layers(layer: Layer) -> None:
-    """Raise a TypeError if a layer within `layer` is of a class that loading would not build."""
-    for index, inner in enumerate(layer.layers):
-        if type(inner) not in LAYERS.values():
-            raise TypeError(f"layer {index} is a {type(inner).__name__}: only {', '.join(LAYERS)} can be saved")
-        check_layers(inner)
 
 
 def save_checkpoint(path: str | os.PathLike, run) -> None:
@@ -131,40 +119,11 @@ def load_checkpoint(path: str | os.PathLike, run) -> tuple[dict[str, np.ndarray]
     """
     arrays, description = read_arrays(path, CHECKPOINT)
     try:
-        for name, value in run.settings.items():
-            found = description["run"].get(name)
-            if found != json.loads(json.dumps(value)):
-                what = "" if name == "data" else f": it has {found!r}, this one {value!r}"
-                raise ValueError(f"it belongs to a run with another {name}{what}")
-        check_state(arrays, description, run)
+        checks.check_same_run(description["run"], run.settings)
+        checks.check_state(arrays, description, run)
     except Exception as error:  # as in load_network
         raise ValueError(f"{os.fspath(path)} is not a checkpoint of this run: {message_of(error)}") from error
     return arrays, description
-
-
-def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> None:
-    """Raise an error unless everything that `restore_checkpoint` uses is there and as it must be."""
-    steps, history = description["steps"], description["history"]
-    epochs = len(history["loss"])
-    if type(steps) is not int or steps != run.steps * epochs or epochs > run.epochs or [*history] != [*run.history]:
-        raise ValueError("its history does not fit its number of steps")
-    for name, values in history.items():
-        lengths = {"batch_loss": (steps,), "loss": (epochs,), "learning_rate": (epochs,)}.get(name, (0, epochs))
-        if type(values) is not list or len(values) not in lengths or {*map(type, values)} - {int, float}:
-            raise ValueError(f"its {name} must be a list of {lengths[-1]} numbers")
-    np.random.default_rng().bit_generator.state = description["rng"]
-    parameters = run.network.parameters()
-    kinds = {"", *(f"{kind}." for kind in (run.optimizer.state_names if steps else ()))}
-    kinds |= {name.removesuffix(each) for name in arrays for each in parameters if name.endswith(f".{each}")}
-    kinds = {kind for kind in kinds if kind.count(".") < 2}
-    expected = {f"{kind}{name}": array for kind in kinds for name, array in parameters.items()}
-    expected |= run.network.saved_arrays()
-    for name, array in expected.items():
-        if name not in arrays or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype):
-            raise ValueError(f"{name} is missing, or is not {array.dtype} of shape {array.shape}")
-    for name in arrays.keys() - expected.keys():
-        if "." not in name:
-            raise ValueError(f"{name} does not belong there")
 
 
 def restore_checkpoint(run, state: tuple[dict[str, np.ndarray], dict]) -> None:

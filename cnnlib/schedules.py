@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.config import check_number
+from cnnlib.checks import check_number
 
 Schedule = Callable[[float], float]
 
@@ -30,12 +30,9 @@ def one_cycle(progress: float, warmup: float = 0.3, start: float = 0.04) -> floa
     ----------
     Smith and Topin (2018), "Super-convergence: very fast training of neural networks using large learning rates".
     """
-    for name, value, interval in (
-        ("progress", progress, "[0, 1]"),
-        ("warmup", warmup, "[0, 1)"),
-        ("start", start, "[0, 1]"),
-    ):
-        check_number(name, value, interval)
+    check_number("progress", progress, "[0, 1]")
+    check_number("warmup", warmup, "[0, 1)")
+    check_number("start", start, "[0, 1]")
     if progress < warmup:
         return start + (1 - start) * (1 - cosine(progress / warmup))
     return cosine((progress - warmup) / (1 - warmup))

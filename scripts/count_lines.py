@@ -2,7 +2,8 @@
 
     python scripts/count_lines.py
 
-The core is what a reader of the book would have to understand, so it has a limit. A function has one, too.
+The core is what a reader of the book would have to understand, so it has a limit. A function has one, too. Besides the
+core stands what checks its arguments, its files, and what is wrapped around the training loop.
 """
 
 import ast
@@ -15,10 +16,11 @@ CNNLIB = Path(__file__).parents[1] / "cnnlib"
 CORE = (
     "layers/*",
     *("losses", "optimizers", "schedules", "initializers", "network", "training", "saving"),
-    *("gradient_check", "data_parallel", "config", "files", "blas"),
+    *("gradient_check", "data_parallel"),
 )
-MAX_LINES, MAX_FUNCTION, MAX_FORMULA = 1_000, 40, 12
-LONGER = ("FusedConvolution.forward", "FusedConvolution.backward")  # the speed trick, with its explanation
+BESIDES = ("checks", "config", "files", "blas", "callbacks")
+MAX_LINES, MAX_FUNCTION, MAX_FORMULA = 1_320, 40, 12
+MAX_FUSED, FUSED = 25, ("FusedConvolution.", "RowConvolution.")  # the speed trick, with its explanation
 
 IGNORED = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
 HAS_DOCSTRING = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -46,9 +48,9 @@ def functions(node: ast.AST, path: str = ""):
             yield from functions(inner, f"{name}.")
 
 
-def core_files() -> list[Path]:
-    """Return the modules of the core."""
-    return sorted(file for name in CORE for file in CNNLIB.glob(f"{name}.py"))
+def files(names: tuple[str, ...]) -> list[Path]:
+    """Return the modules of those names."""
+    return sorted(file for name in names for file in CNNLIB.glob(f"{name}.py"))
 
 
 def too_long(source: str) -> list[str]:
@@ -56,25 +58,30 @@ def too_long(source: str) -> list[str]:
     lines, found = code_lines(source), []
     for name, node in functions(ast.parse(source)):
         count = len(lines & set(range(node.lineno, node.end_lineno + 1)))
-        formula = name.rpartition(".")[2] in ("forward", "backward") and name not in LONGER
-        if count > (MAX_FORMULA if formula else MAX_FUNCTION):
+        formula = MAX_FUSED if name.startswith(FUSED) else MAX_FORMULA
+        if count > (formula if name.rpartition(".")[2] in ("forward", "backward") else MAX_FUNCTION):
             found.append(f"{name}: {count} lines")
     return found
 
 
+def count(names: tuple[str, ...]) -> tuple[int, bool]:
+    """Print the counts of modules; return their sum, and whether a function is too long."""
+    total, broken = 0, False
+    for file in files(names):
+        source = file.read_text(encoding="utf-8")
+        lines, long = len(code_lines(source)), too_long(source)
+        print(f"{lines:5}  {file.relative_to(CNNLIB.parent).as_posix()}")
+        for line in long:
+            print(f"       too long: {line}")
+        total, broken = total + lines, broken or bool(long)
+    return total, broken
+
+
 def main() -> int:
     """Print the counts; return 1 if a limit is broken."""
-    total, broken = 0, False
-    for file in core_files():
-        source = file.read_text(encoding="utf-8")
-        count = len(code_lines(source))
-        total += count
-        print(f"{count:5}  {file.relative_to(CNNLIB.parent)}")
-        for line in too_long(source):
-            broken = True
-            print(f"       too long: {line}")
-    print(f"{total:5}  in all, at most {MAX_LINES}")
-    return int(broken or total > MAX_LINES)
+    total, broken = count(CORE)
+    print(f"{total:5}  in all, at most {MAX_LINES}; besides:")
+    return int(count(BESIDES)[1] or broken or total > MAX_LINES)
 
 
 if __name__ == "__main__":

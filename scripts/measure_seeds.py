@@ -1,4 +1,4 @@
-"""Train LeNet-5 from five seeds, plainly and with augmentation, and store the test errors: scripts/seeds.json.
+"""Train LeNet-5 from five seeds, plainly and with augmentation, and store the test errors: cnnbook/results/seeds.json.
 
 Nothing is chosen by these numbers: recipe and number of epochs are fixed beforehand. It takes about half an hour.
 """
@@ -13,6 +13,7 @@ from cnnlib.digits.augmentation import Distortion
 from cnnlib.digits.datasets import Dataset
 from cnnlib.files import atomic_write
 
+RESULTS = Path(__file__).parents[1] / "book" / "cnnbook" / "results" / "seeds.json"
 SEEDS = range(5)
 RECIPES = {"plain": {"epochs": 5, "augment": None}, "augmented": {"epochs": 15, "augment": Distortion()}}
 
@@ -24,7 +25,7 @@ def test_error(data: Dataset, seed: int, epochs: int, augment: Distortion | None
         data.train_images,
         data.train_labels,
         epochs=epochs,
-        optimizer=cnnlib.SGD(rate=0.05, momentum=0.9, weight_decay=5e-4),
+        optimizer=cnnlib.SGD(learning_rate=0.05, momentum=0.9, weight_decay=5e-4),
         schedule=cnnlib.one_cycle,
         augment=augment,
         seed=seed,
@@ -39,5 +40,5 @@ if __name__ == "__main__":
         errors = [test_error(data, seed, **recipe) for seed in SEEDS]
         results[name] = {"epochs": recipe["epochs"], "augmentation": repr(recipe["augment"]), "test_errors": errors}
         print(name, errors, f"mean {np.mean(errors):.2f}, standard deviation {np.std(errors, ddof=1):.2f}")
-    with atomic_write(Path(__file__).with_name("seeds.json")) as file:
+    with atomic_write(RESULTS) as file:
         file.write(json.dumps(results, indent=1).encode() + b"\n")

@@ -1,10 +1,10 @@
 """An admonition of the class ``digit-pad``: a pad to draw on that works in the built page, without kernel or network.
 
-The page gets book/_static/digit-pad.js, which rasterises as `cnnlib` does, the engine, which predicts as `cnnlib` does,
-and the weights of the network that comes with the package, written when the book is built. They are a script too, since
-a page that is opened from the disk may load scripts, but not data. Where there is no such page (in JupyterLab, in a
-PDF, without JavaScript) the admonition stands. With the class ``small`` as well, the pad is small, and shows the answer
-only.
+The page gets book/_static/digit-pad.js, digits.js, which rasterises as `cnnlib` does, the engine, which predicts as
+`cnnlib` does, and the weights of the network that comes with the package, written when the book is built. They are a
+script too, since a page that is opened from the disk may load scripts, but not data. Where there is no such page (in
+JupyterLab, in a PDF, without JavaScript) the admonition stands. With the class ``small`` as well, the pad is small, and
+shows the answer only.
 """
 
 import json
@@ -66,6 +66,7 @@ def add_files(app: Sphinx, page: str, template: str, context: dict, doctree: nod
     path.write_text(script(load_pretrained()), "utf-8")
     app.add_css_file("digit-pad.css")
     app.add_js_file(ENGINE, loading_method="defer")
+    app.add_js_file("digits.js", loading_method="defer")
     app.add_js_file(NETWORK, loading_method="defer")
     app.add_js_file("digit-pad.js", loading_method="defer")
 

@@ -42,8 +42,7 @@ def state(root: Path) -> str:
         for path in (root / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    results = [root / "tests" / "reference.npz", *sorted((root / "scripts").glob("*.json"))]
-    for path in [*sorted(code), root / "requirements.txt", *(path for path in results if path.exists())]:
+    for path in [*sorted(code), root / "requirements.txt", root / "tests" / "reference.npz"]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
@@ -146,6 +145,7 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
     for cell, outputs in zip(code_cells(notebook), stored(app, docname)["outputs"], strict=True):
         cell.outputs = [nbformat.from_dict(output) for output in outputs]
+        cell.source = cell.source.removeprefix("%%solution\n")  # which is for those who run the notebook: see cnnbook
     source[0] = nbformat.writes(notebook)
 
 
@@ -192,10 +192,13 @@ def canonical(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     in_solution = False
     for cell in notebook.cells:
         kept = {k: v for k, v in cell.metadata.items() if k in ("mystnb", "tags")}
+        starts, ends = cell.source.rfind("{solution-start}"), cell.source.rfind("{solution-end}")
         if cell.cell_type == "code" and in_solution:
             kept["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+        elif in_solution and starts == ends == -1:
+            kept["jupyter"] = {"source_hidden": True}
         elif cell.cell_type == "markdown":
-            in_solution = cell.source.rfind("{solution-start}") > cell.source.rfind("{solution-end}")
+            in_solution = starts > ends
         cell.metadata = nbformat.from_dict(kept)
     return notebook
 

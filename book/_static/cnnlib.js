@@ -177,7 +177,7 @@ class Matrix {
 	get T() { return new Matrix(this.data, this.columns, this.rows); }
 }
 
-// 0, step, 2 step, ...: so many numbers, after each number of `from`.
+// So many numbers, `step` apart, after each number of `from`
 function steps(count, step, from = [0]) {
 	const list = new Int32Array(from.length * count);
 	for (let i = 0, to = 0; i < from.length; i++) for (let k = 0; k < count; k++) list[to++] = from[i] + k * step;
@@ -188,7 +188,7 @@ function steps(count, step, from = [0]) {
 const matrix = ({ data, length }, rows = length) =>
 	new Matrix(data, steps(rows, data.length / rows), steps(data.length / rows, 1));
 
-// Memory that every product uses anew, and that only grows
+// Memory that every product uses; it only grows
 let panel = new Float64Array(0);
 let converted = new Float64Array(0);
 const S = new Float64Array(16); // sums
@@ -327,7 +327,7 @@ class Layer extends Configured {
 	initialize({ rng = new Generator(), dtype = "float32" }) {
 		for (const [name, shape] of Object.entries(this.parameter_shapes())) {
 			this[name] = zeros(shape, dtype);
-			const draw = name === "W" && choose(INITIALIZERS, "initializer", this.initializer);
+			const draw = rng && name === "W" && choose(INITIALIZERS, "initializer", this.initializer);
 			if (draw) this.W = this.W.map(() => draw(...this.fans(), rng));
 		}
 	}
@@ -336,7 +336,7 @@ class Layer extends Configured {
 	statistic_shapes() { return {}; }
 	get params() { return Object.keys(this.parameter_shapes()); }
 
-	/** That of the parameters; undefined where there are none, which means that of the input. */
+	/** That of the parameters; undefined without any: that of the input. */
 	get dtype() { return this.params.map((name) => as_array(this[name]).dtype)[0]; }
 	output_shape(shape) { return shape; }
 
@@ -879,10 +879,10 @@ class Sequential extends Layer {
 	}
 }
 
-// All layers that are no lists of layers, at any depth.
+// All layers that hold no layers, at any depth
 const leaves = (layer) => (layer.layers ? layer.layers.flatMap(leaves) : [layer]);
 
-// Of values or gradients; null if nobody needs them
+// null if nobody needs them
 const sum = (x, f) => f && x.map((value, k) => value + f.data[k]);
 
 /** y = x + f(x), where f are the layers; dx = dy + f.backward(dy). */
@@ -1012,7 +1012,7 @@ class Network extends Sequential {
 		const build = ({ class: name, config, parameters = {} }) => {
 			const made = choose(LAYERS, "the class of a layer", name);
 			if (config.layers) return new made(config.layers.map(build));
-			const layer = new made({ ...config, dtype });
+			const layer = new made({ rng: parameters.W && null, ...config, dtype }); // null: W is not drawn
 			for (const [each, value] of Object.entries(parameters)) {
 				const { shape } = choose(layer.saved_arrays(), `a parameter of ${layer}`, each);
 				const read = () => {
@@ -1211,14 +1211,15 @@ function numerical_gradient(L, x, places = x.data.keys(), step = 1e-5) {
 
 /** Little-endian numbers from base64: float32, float16, uint8 or int8. */
 function decode(text, dtype = "float32") {
-	const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+	const letters = atob(text);
+	const bytes = new Uint8Array(letters.length).map((_, k) => letters.charCodeAt(k));
 	if (dtype === "uint8") return bytes;
 	if (dtype === "int8") return new Int8Array(bytes.buffer);
 	if (dtype === "float32") return new Float32Array(bytes.buffer);
-	return Float32Array.from(new Uint16Array(bytes.buffer), (bits) => {
-		const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, (bits & 1023) / 1024];
-		return sign * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14); // of finite numbers
-	});
+	// Of finite numbers; the exponent of float32 counts from 112 lower
+	const halves = new Uint32Array(new Uint16Array(bytes.buffer));
+	const words = halves.map((bits) => ((bits & 0x8000) << 16) | ((bits & 0x7fff) << 13));
+	return new Float32Array(words.buffer).map((value) => value * 2 ** 112);
 }
 
 /** A thread of its own, for work that would block the page:
@@ -1271,7 +1272,7 @@ const classes = {
 	...{ NDArray, Layer, Network, ValueError, RuntimeError },
 	...{ MeanSquaredError, CategoricalCrossEntropy, SoftmaxCrossEntropy, SigmoidCrossEntropy, SGD, Adam },
 };
-// Python has no `new`: with this, the console can do without it, too.
+// Python has no `new`; with this, the console needs none
 for (const [name, made] of Object.entries(classes))
 	classes[name] = new Proxy(made, { apply: (target, _, given) => new target(...given) });
 

@@ -1,5 +1,5 @@
-/* The pad of the front page and of the chapter "Draw a digit", without a kernel: what `cnnlib.rasterize` does, in a page. The layers are those
-   of cnnlib.js.
+/* The pad of the front page and of the chapter "Draw a digit", without a kernel. The layers are those of cnnlib.js, the
+   way from strokes to the image is that of digits.js.
 
    The network comes from digit-pad-network.js, which the book's build writes: see book/_ext/digit_pad.py. An image is
    flat, row by row. */
@@ -15,67 +15,7 @@
   const PAPER = "#ffffff";
   const WIDTH = 7; // pixels of the canvas, for each pixel of the pen's diameter in the network's image
 
-  // From strokes to the image: cnnlib/digits/strokes.py, line by line, in the same double precision.
-
   const clip = (value, low, high) => Math.min(Math.max(value, low), high);
-
-  /* Return the steps from strokes, lists of points [x, y], to the image (28 * 28) that the network sees. */
-  function prepare(strokes, pen) {
-    const points = strokes.flat();
-    if (!points.length) return { image: new Float32Array(FIELD * FIELD) };
-    const low = [0, 1].map((axis) => points.reduce((least, point) => Math.min(least, point[axis]), Infinity));
-    const high = [0, 1].map((axis) => points.reduce((most, point) => Math.max(most, point[axis]), -Infinity));
-    const extent = Math.max(high[0] - low[0], high[1] - low[1]) || 1;
-    const scale = (value) => (BOX - pen) * (value / extent);
-    const segments = strokes.filter((stroke) => stroke.length).flatMap((stroke) =>
-      stroke.slice(0, Math.max(stroke.length - 1, 1)).map((start, index) => {
-        const end = stroke[Math.min(index + 1, stroke.length - 1)];
-        return [start[0], start[1], end[0], end[1]].map((value, k) => scale(value - low[k % 2]));
-      }),
-    );
-    const corner = [0, 1].map((axis) => (FIELD - 1) / 2 - scale(high[axis] - low[axis]) / 2);
-    const boxed = drawSegments(segments, corner, pen);
-    const centre = centreOfMass(boxed);
-    const placed = corner.map((value, axis) => {
-      const margin = value - (pen / 2 - 0.5);
-      return value + clip(MIDDLE - centre[axis], -margin, margin);
-    });
-    return { low, high, boxed, centre, image: Float32Array.from(drawSegments(segments, placed, pen)) };
-  }
-
-  function drawSegments(segments, corner, pen) {
-    const reach = pen / 2 + 0.5; // further away, a pixel has no ink
-    const nearest = new Float64Array(FIELD * FIELD).fill(Infinity);
-    for (const [startX, startY, endX, endY] of segments) {
-      const [ax, ay] = [startX + corner[0], startY + corner[1]];
-      const [bx, by] = [endX + corner[0], endY + corner[1]];
-      const [alongX, alongY] = [bx - ax, by - ay];
-      const squared = alongX * alongX + alongY * alongY || 1;
-      const [stepX, stepY] = [alongX / squared, alongY / squared];
-      const right = Math.min(Math.floor(Math.max(ax, bx) + reach), FIELD - 1);
-      const bottom = Math.min(Math.floor(Math.max(ay, by) + reach), FIELD - 1);
-      for (let row = Math.max(Math.ceil(Math.min(ay, by) - reach), 0); row <= bottom; row++) {
-        for (let column = Math.max(Math.ceil(Math.min(ax, bx) - reach), 0); column <= right; column++) {
-          const [x, y] = [column - ax, row - ay];
-          const t = clip(x * stepX + y * stepY, 0, 1);
-          const [dx, dy] = [x - t * alongX, y - t * alongY];
-          const at = row * FIELD + column;
-          nearest[at] = Math.min(nearest[at], dx * dx + dy * dy);
-        }
-      }
-    }
-    return nearest.map((distance) => clip(pen / 2 - Math.sqrt(distance) + 0.5, 0, 1));
-  }
-
-  function centreOfMass(image) {
-    let [mass, x, y] = [0, 0, 0];
-    image.forEach((value, at) => {
-      mass += value;
-      x += value * (at % FIELD);
-      y += value * Math.floor(at / FIELD);
-    });
-    return [x / mass, y / mass];
-  }
 
   // From the image to probabilities: the network, layer by layer.
 
@@ -89,7 +29,7 @@
 
   // The pad
 
-  const percent = (p) => `${Math.min(Math.round(100 * p), 99)}%`; // nothing is certain
+  const percent = (p) => `${Math.min(Math.floor(100 * p + 1e-9), 99)}%`; // adds up to 100 at most; nothing is certain
   const a = (digit) => `${digit === 8 ? "an" : "a"} ${digit}`;
 
   const HTML = `
@@ -326,7 +266,7 @@
     read() {
       cancelAnimationFrame(this.waiting);
       this.waiting = undefined;
-      const steps = prepare(this.strokes, this.pen);
+      const steps = cnnlib.digits.preparation(this.strokes, this.pen);
       const outputs = forward(steps.image);
       const empty = !this.strokes.length;
       this.probabilities = empty ? new Float32Array(10) : outputs.at(-1).data;
@@ -391,7 +331,7 @@
     context.fillRect(x, y - 1, 1, 3);
   }
 
-  window.digitPad = { prepare, forward, pads: [] }; // for tests, and for the curious
+  window.digitPad = { forward, pads: [] }; // for tests, and for the curious
   const start = () => {
     for (const root of document.querySelectorAll(".digit-pad")) window.digitPad.pads.push(new Pad(root));
   };

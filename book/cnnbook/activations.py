@@ -1,12 +1,24 @@
 """Chapter 4, Activations: ReLU, Sigmoid, Softmax: its figures, then the checks of its exercises."""
 
 import math
+from unittest.mock import patch
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import passed, require, require_array, require_gradients, require_number
+from cnnbook.checking import (
+    WrongAnswer,
+    as_array,
+    as_number,
+    make_layer,
+    passed,
+    require,
+    require_array,
+    require_gradients,
+    require_number,
+    run,
+)
 from cnnlib.layers import Layer
 
 
@@ -64,90 +76,138 @@ def draw_probabilities(panels: dict[str, np.ndarray]) -> None:
 
 def check_by_hand(y: np.ndarray, row: np.ndarray) -> None:
     """The softmax of (0, ln 2, ln 5), and the first row of its Jacobian."""
-    y, row = np.asarray(y, dtype=float), np.asarray(row, dtype=float)
+    y, row = as_array(y, "y", (3,)), as_array(row, "row", (3,))
     p = np.array([1, 2, 5]) / 8
     require(not np.allclose(y, [1, 2, 5]), "these are the exponentials; divide them by their sum.")
     require(not np.allclose(y, np.log([1, 2, 5]) / np.log(10)), "the scores themselves are divided; exp comes first.")
-    require_array(y, p, "exp of the scores, divided by the sum of all three.", 1e-3)
-    require(not np.allclose(row, p * (1 - p), atol=1e-3), "this is the diagonal, not the first row.")
+    decimal = np.exp(np.log10([1, 2, 5]))
+    require(not np.allclose(y, decimal / decimal.sum(), atol=1e-3), "log is the natural logarithm here.")
+    require(abs(y.sum() - 1) < 5e-3, "probabilities have the sum 1.")
+    require_array(y, p, "exp of the scores, divided by the sum of all three.", 1e-3, tell=False)
     slopes = p[0] * (np.array([1, 0, 0]) - p)
-    require(not np.allclose(row, np.abs(slopes), atol=1e-3), "the slope for another score is negative.")
-    require_array(row, slopes, "y_1 (1 - y_1) for j = 1, -y_1 y_j for the others.", 1e-3)
+    for wrong, message in (
+        (p * (1 - p), "this is the diagonal, not the first row."),
+        (np.abs(slopes), "the slope for another score is negative."),
+        (-slopes, "the signs are reversed: a higher score raises its own probability."),
+        (-p[0] * p, "the slope for the own score has another formula."),
+        (p[2] * (np.array([0, 0, 1]) - p), "this is the last row."),
+    ):
+        require(not np.allclose(row, wrong, atol=1e-3), message)
+    require_array(row, slopes, "Use the formula for the own score once, and for another score twice.", 1e-3, tell=False)
     passed("And the row sums to zero.")
 
 
 def check_leaky_relu(layer_class: type[Layer]) -> None:
     """y = x for positive inputs, slope * x for the others."""
     x = np.array([[-2.0, -0.5, 0.25], [3.0, -1.0, 0.0]])
-    layer = layer_class(slope=0.1)
-    y = layer.forward(x)
-    require(not np.array_equal(y, np.maximum(x, 0)), "this is a plain ReLU: negative inputs must give slope * x.")
+    layer = make_layer(layer_class, slope=0.1)
+    y = as_array(run(layer.forward, x.copy()), "y")
+    for wrong, message in (
+        (np.maximum(x, 0), "this is a plain ReLU: negative inputs must give slope * x."),
+        (np.where(x > 0, x, -0.1 * x), "negative inputs must give negative outputs."),
+        (np.where(x > 0, x, 0.1), "negative inputs must give slope * x, not the slope."),
+        (np.where(x > 0, x, 0.01 * x), "the slope is always 0.01: use the argument."),
+        (np.maximum(x, 0) + 0.1 * x, "positive inputs must stay as they are."),
+    ):
+        require(not np.array_equal(y, wrong), message)
     require_array(y, np.where(x > 0, x, 0.1 * x), "y = x where x > 0, slope * x elsewhere.")
     require_gradients(layer, np.random.default_rng(1).standard_normal((4, 5)))
-    require_array(layer_class().forward(x), np.where(x > 0, x, 0.01 * x), "Without an argument, the slope is 0.01.")
+    default = run(make_layer(layer_class).forward, x)
+    require_array(default, np.where(x > 0, x, 0.01 * x), "Without an argument, the slope is 0.01.")
     passed("Its gradient is never zero, so it cannot die.")
 
 
 def check_tanh(layer_class: type[Layer], largest_slope: float) -> None:
     """The hyperbolic tangent, from a sigmoid."""
     x = np.random.default_rng(2).standard_normal((4, 5))
-    layer = layer_class()
-    y = layer.forward(x)
+    used = set()
+
+    def spied(name: str):
+        original = getattr(cnnlib.Sigmoid, name)
+
+        def method(self, array):
+            used.add(name)
+            return original(self, array)
+
+        return patch.object(cnnlib.Sigmoid, name, method)
+
+    def forbidden(*arguments, **named):
+        raise WrongAnswer("it calls np.tanh: build it from the sigmoid instead.")
+
+    with spied("forward"), spied("backward"), patch.object(np, "tanh", forbidden):
+        layer = make_layer(layer_class)
+        y = as_array(run(layer.forward, x.copy()), "y")
+        run(layer.backward, np.ones_like(x))
     require(np.min(y) < 0, "tanh lies between -1 and 1, and these outputs are all positive: shift and stretch them.")
     require(not np.allclose(y, np.tanh(x / 2)), "this is tanh(x / 2): the input of the sigmoid must be doubled too.")
     require_array(y, np.tanh(x), "tanh(x) = 2 sigmoid(2 x) - 1")
+    require(used == {"forward", "backward"}, "use both passes of a cnnlib.Sigmoid that the layer holds.")
     require_gradients(layer, x)
+    largest_slope = as_number(largest_slope, "the largest slope")
     require(largest_slope != 0.25, "1/4 is the largest slope of the sigmoid; two factors of 2 come in.")
+    require(largest_slope not in (0.5, 2), "there are two factors of 2, one before and one after the sigmoid.")
     require_number(largest_slope, 1, "It is the slope at zero.")
     passed("The largest slope is 1.")
 
 
 def check_hat(W1: np.ndarray, b1: np.ndarray, W2: np.ndarray) -> None:
     """Three ReLUs that draw a hat from 0 up to 1 at x = 1 and down to 0 at x = 2."""
-    W1, b1, W2 = (np.asarray(array, dtype=float) for array in (W1, b1, W2))
-    for name, array, shape in (("W1", W1, (1, 3)), ("b1", b1, (3,)), ("W2", W2, (3, 1))):
-        require(array.shape == shape, f"{name} has the shape {array.shape}, expected {shape}.")
-    for x, expected, where in (
-        (-1.0, 0, "left of the hat"),
-        (0.5, 0.5, "on the way up"),
-        (1.0, 1, "at the top"),
-        (1.5, 0.5, "on the way down: the slope changes by -2 at the top"),
-        (2.0, 0, "at the right end"),
-        (4.0, 0, "right of the hat: one more corner has to stop the fall"),
+    W1, b1, W2 = as_array(W1, "W1", (1, 3)), as_array(b1, "b1", (3,)), as_array(W2, "W2", (3, 1))
+    x = np.linspace(-6, 10, 161)[:, np.newaxis]
+    y = (np.maximum(x * W1 + b1, 0) @ W2)[:, 0]
+    for left, right, hat, where in (
+        (-6, 0, 0 * x, "left of the hat"),
+        (0, 1, x, "on the way up"),
+        (1, 2, 2 - x, "on the way down"),
+        (2, 10, 0 * x, "right of the hat, where it must stay flat"),
     ):
-        y = float((np.maximum(x * W1 + b1, 0) @ W2).item())
-        require(abs(y - expected) < 1e-6, f"at x = {x:g} the network gives {y:g}, expected {expected:g} ({where}).")
+        inside = (x[:, 0] >= left - 1e-9) & (x[:, 0] <= right + 1e-9)
+        wrong = np.flatnonzero(inside & ~(np.abs(y - hat[:, 0]) < 1e-3))
+        require(not len(wrong), f"it is not right {where}: at x = {x[wrong[:1], 0]} it is {y[wrong[:1]]}.")
     passed("A hat.")
 
 
 def check_log_softmax(layer_class: type[Layer]) -> None:
     """The logarithm of the softmax, without overflow."""
     x = np.random.default_rng(3).standard_normal((4, 5))
-    layer = layer_class()
-    y = layer.forward(x)
+    layer = make_layer(layer_class)
+    y = as_array(run(layer.forward, x.copy()), "y")
     expected = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
     require(not np.allclose(y, x - np.log(np.exp(x).sum())), "the sum runs over the whole batch, not along each row.")
-    require(not np.allclose(np.sum(y, axis=1), 1), "these are the probabilities; their logarithm is asked for.")
+    require(not np.allclose(y, -expected), "the sign is reversed: a logarithm of a probability is negative.")
+    require(y.ndim != 2 or not np.allclose(y.sum(axis=1), 1), "these are the probabilities; take their logarithm.")
     require_array(y, expected, "y_i = x_i - log(sum of exp(x_k))")
     require_gradients(layer, x)
-    with np.errstate(all="ignore"):
-        far = layer.forward(np.array([[1000.0, 0.0], [-1000.0, -1000.0]]))
+    scores = np.array([[1000.0, 0.0], [-1000.0, -1000.0]])
+    far = as_array(run(layer.forward, scores.copy()), "y")
     hint = (
         "Subtract the largest score of each row first, and take no logarithm of a probability: it may be rounded to 0."
     )
     require(np.isfinite(far).all(), f"for the scores (1000, 0) and (-1000, -1000) it gives {far.tolist()}. {hint}")
     require_array(far, np.array([[0, -1000], [-np.log(2), -np.log(2)]]), "Subtract the largest score of each row.")
+    dx = as_array(run(layer.backward, np.array([[1.0, 2.0], [1.0, 2.0]])), "dx")
+    where = "for the scores (1000, 0) and (-1000, -1000)"
+    finite = np.isfinite(dx).all() and np.allclose(dx, [[-2, 2], [-0.5, 0.5]])
+    require(finite, f"backward overflows {where}: take the probabilities from y, not from exp of the scores.")
     passed("Finite for any finite scores.")
 
 
 def check_gelu(layer_class: type[Layer]) -> None:
     """x times the normal distribution function of x."""
     x = np.random.default_rng(4).standard_normal((4, 5))
-    layer = layer_class()
-    y = layer.forward(x)
+    layer = make_layer(layer_class)
+    y = as_array(run(layer.forward, x.copy()), "y")
     normal = np.array([[(1 + math.erf(value / math.sqrt(2))) / 2 for value in row] for row in x])
+    no_root = np.array([[(1 + math.erf(value)) / 2 for value in row] for row in x])
     approximation = x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
-    require(not np.allclose(y, normal), "this is the distribution function alone; multiply it by x.")
+    for wrong, message in (
+        (normal, "this is the distribution function alone; multiply it by x."),
+        (x * no_root, "the argument of erf is divided by the square root of 2."),
+        (2 * x * normal, "the factor 1/2 is missing."),
+        (x / (1 + np.exp(-1.702 * x)), "this is the approximation by a sigmoid; the exact one uses erf."),
+        (x / (1 + np.exp(-x)), "this is SiLU, with the sigmoid; use erf."),
+    ):
+        require(not np.allclose(y, wrong), message)
     require(
         np.allclose(y, x * normal) or not np.allclose(y, approximation),
         "this is the approximation by tanh, good to about three digits; the exact one uses erf.",

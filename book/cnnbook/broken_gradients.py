@@ -7,9 +7,10 @@ import copy
 import re
 import textwrap
 
+import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import WrongAnswer, passed, require
+from cnnbook.checking import WrongAnswer, passed, require, run
 from cnnlib import Convolutional, Dense, GradientError, Layer, MaxPooling, Network, ReLU, Sigmoid, Softmax
 from cnnlib.gradient_check import gradient_check
 from cnnlib.layers.convolution import col2im, crop, im2col, pad
@@ -111,6 +112,52 @@ class Broken8(MaxPooling):
         return dx
 
 
+# The museum: faults that have been published, each under a name that says what it does.
+
+
+class ReversedKernel(Convolutional):
+    """A convolution that puts dW together in the reverse order, so that each kernel's gradient is turned by 180°."""
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        dx = super().backward(dy)
+        self.dW = self.dW[:, :, ::-1, ::-1].copy()
+        return dx
+
+
+class LastPatchOnly(Convolutional):
+    """A convolution whose col2im assigns where it should add up: a pixel keeps what the last of its patches says."""
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        if super().backward(dy) is None:  # dW and db are right
+            return None
+        (N, F, h, w), K, stride = dy.shape, self.kernel_size, self.stride
+        dcols = self.W.reshape(F, -1).T @ np.moveaxis(dy, 0, -1).reshape(F, -1)
+        dcols = dcols.reshape(self.channels, K, K, h, w, N)
+        dx = np.zeros(self.padded_shape, dy.dtype)
+        for i, j in np.ndindex(K, K):
+            rows, columns = slice(i, i + stride * h, stride), slice(j, j + stride * w, stride)
+            dx[:, :, rows, columns] = np.moveaxis(dcols[:, i, j], -1, 0)  # += would be right
+        return crop(dx, self.pad_width)
+
+
+class MaskOfOutputs(ReLU):
+    """A ReLU whose mask is taken from its outputs with >=, and so is always true."""
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return dy * (np.maximum(self.x, 0) >= 0)
+
+
+def draw_museum(curves: dict[str, tuple[list[float], float]], right: list[float]) -> None:
+    """Draw the loss of each epoch with each fault, beside that of the right layers, and the accuracy at the end."""
+    figure, axes = plt.subplots(1, len(curves), figsize=(8.2, 2.9), sharey=True)
+    for axis, (name, (losses, share)) in zip(axes, curves.items(), strict=True):
+        axis.plot(np.arange(1, len(right) + 1), right, "o-", label="right")
+        axis.plot(np.arange(1, len(losses) + 1), losses, "s--", label="with the fault")
+        axis.set(title=f"{name}\n{share:.0%} read", xlabel="epoch", xticks=range(1, len(right) + 1), ylim=(0, None))
+    axes[0].set_ylabel("loss")
+    axes[0].legend()
+
+
 BROKEN = (Broken1, Broken2, Broken3, Broken4, Broken5, Broken6, Broken7, Broken8)
 
 # What each fault would do: the answer to a wrong suspicion, to hold against the message of the check.
@@ -133,7 +180,7 @@ def examine(function: Layer | Network, x: np.ndarray) -> None:
         gradient_check(function, x)
     except (GradientError, RuntimeError) as error:
         message = re.sub(r"-?\d+\.\d{4,}(e[+-]\d+)?", lambda number: f"{float(number[0]):.4g}", str(error))
-        print(textwrap.fill(message, 84, subsequent_indent="  ", break_long_words=False))
+        print(textwrap.fill(message, 80, subsequent_indent="  ", break_long_words=False))
     else:
         print("passes")
 
@@ -170,7 +217,7 @@ def check_verdict(number: int, suspect: str) -> None:
     """Say whether the layer of that number has the fault of that name."""
     require(number in range(1, 9), f"the layers have the numbers 1 to 8, got {number!r}.")
     names = ", ".join(f'"{name}"' for name in SUSPECTS)
-    require(suspect in SUSPECTS, f"the suspects are {names}; got {suspect!r}.")
+    require(isinstance(suspect, str) and suspect in SUSPECTS, f"the suspects are {names}; got {suspect!r}.")
     require(suspect == FAULTS[number - 1], f"{SUSPECTS[suspect]} Is that what you see?")
     passed("Now repair it, or open the solution.")
 
@@ -192,15 +239,16 @@ def build(number: int, layer: type[Layer]) -> tuple[Layer | Network, np.ndarray]
 def check_repaired(number: int, layer: type[Layer]) -> None:
     """Check a class that is meant to be the layer of that number without its fault."""
     require(number in range(1, 9), f"the layers have the numbers 1 to 8, got {number!r}.")
-    require(isinstance(layer, type), f"expected the class itself, got {layer!r}.")
+    is_layer = isinstance(layer, type) and issubclass(layer, Layer)
+    require(is_layer, f"expected the class of a layer, the class itself, got {layer!r:.60}.")
     original = BROKEN[number - 1].__base__
-    function, x = build(number, layer)
+    function, x = run(build, number, layer)
     expected = build(number, original)[0].forward(x.copy())
-    y = function.forward(x.copy())
-    require(y.shape == expected.shape and np.allclose(y, expected), "forward no longer returns what it should.")
-    try:
-        gradient_check(function, x)
-        gradient_check(function, x[:1])
-    except GradientError as error:
-        raise WrongAnswer(str(error)) from None
+    y = run(function.forward, x.copy())
+    require(np.shape(y) == expected.shape and np.allclose(y, expected), "forward no longer returns what it should.")
+    for some in (x, x[:1]):
+        try:
+            run(gradient_check, function, some)
+        except WrongAnswer as error:
+            raise WrongAnswer(str(error.__cause__ or error)) from None
     passed(f"Every gradient of {layer.__name__} is right.")

@@ -6,8 +6,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cnnbook.broken_gradients import Broken1
-from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
-from cnnlib import GradientError, Layer, ReLU, gradient_check
+from cnnbook.checking import (
+    as_array,
+    as_number,
+    make_layer,
+    passed,
+    require,
+    require_array,
+    require_gradients,
+    require_number,
+    run,
+)
+from cnnlib import Layer, ReLU
 
 
 def draw_losses(losses: dict[str, Sequence[float]]) -> None:
@@ -48,7 +58,7 @@ def draw_errors(steps: np.ndarray, forward: np.ndarray, central: np.ndarray, sin
     left.loglog(steps, central, "o", color="C0", label="central")
     left.loglog(steps, steps / 2, ":", color="C1", linewidth=1.3, label="$h/2$")
     left.loglog(steps, steps**2 / 6, "--", color="C0", linewidth=1.3, label="$h^2/6$")
-    left.loglog(steps, epsilon / steps, "-.", color="black", linewidth=1.3, label="$\\varepsilon/h$")
+    left.loglog(steps, 1.5 * epsilon / steps, "-.", color="black", linewidth=1.3, label="$1.5\\,\\varepsilon/h$")
     right.loglog(steps, np.maximum(central, 1e-16), "o", color="C0", label="central, float64")
     right.loglog(steps, single, "^", color="C2", label="central, float32")
     for axis, title in ((left, "float64"), (right, "float64 and float32")):
@@ -86,34 +96,44 @@ def suspects() -> dict[str, type[Layer]]:
 
 def check_graph(dx: float, dw: float, db: float) -> None:
     """The slopes of L = u v, u = x + w, v = x b, at x = 1, w = 2, b = -3."""
-    require(dx not in (-3, -9), "x reaches L on two paths, through u and through v: add what comes along each.")
+    dx, dw, db = as_number(dx, "dx"), as_number(dw, "dw"), as_number(db, "db")
     require((dw, db) != (3, -3), "in a product, the slope for one factor is the other factor.")
-    require_number(dw, -3, "dL/du is v, and w counts in u once.")
-    require_number(db, 3, "dL/dv is u, and v = x b.")
-    require_number(dx, -12, "dL/dx = dL/du * 1 + dL/dv * b.")
+    require_number(dw, -3, "For dw: w is on one path to L, through u. What does u meet there?")
+    require_number(db, 3, "For db: b is on one path to L, through v. Multiply the slopes of its two arrows.")
+    require(dx not in (-3, -9), "x reaches L on two paths, through u and through v: add what comes along each.")
+    require(dx not in (-6, 6), "both paths of x have the right length, but one has the wrong sign.")
+    require(dx != 27, "slopes multiply along a path, but paths add.")
+    require_number(dx, -12, "For dx: two paths, one through u and one through v.")
     passed("dx = -12, dw = -3, db = 3")
 
 
 def check_batch_size(count: int) -> None:
     """The N with 1 - 1/N = 0.96875."""
-    require_number(count, 32, "With a = n / N the relative error is |n / N - n| / |n| = 1 - 1 / N.")
+    count = as_number(count, "the count")
+    require(not np.isclose(count, 1 / 32), "this is 1/N.")
+    require(count not in (31, 33), "close: solve 1 - 1/N = 0.96875 for N once more.")
+    require(not np.isclose(count, 1 / 0.96875), "this is 1 / 0.96875. The relative error is not 1/N.")
+    require_number(count, 32, "Put a = n / N into the formula: which factor of the error is left?", 1e-3)
     passed("1 - 1/32 = 0.96875")
 
 
 def check_best_step(h: float) -> None:
     """The minimum of h / 2 + 2 ε / h."""
-    epsilon = np.finfo(float).eps
-    require(not _near(h, (3 * epsilon) ** (1 / 3)), "this is the best step of central differences.")
-    require(not _near(h, np.sqrt(2 * epsilon)), "the rounding term has a factor 2: both values are rounded.")
-    require(not _near(h, 4 * epsilon), "h / 2 = 2 ε / h leads to h squared, so a root is still to come.")
-    require(
-        _near(h, 2 * np.sqrt(epsilon)), f"{h:.2g} is not it. At the lowest point the bound has slope 0: 1/2 - 2 ε / h²."
-    )
+    h, epsilon = as_number(h, "h"), np.finfo(float).eps
+    for wrong, message in (
+        (np.cbrt(3 * epsilon), "this is the best step of central differences."),
+        (np.cbrt(4.5 * epsilon), "this is the best step of central differences, at x = 1."),
+        (1e-5, "this is the usual step of central differences."),
+        (np.sqrt(2 * epsilon), "the rounding term has a factor 2: both values are rounded."),
+        (np.sqrt(epsilon), "both terms have a factor: 1/2 and 2."),
+        (4 * epsilon, "this is h squared: a root is still to come."),
+        (-2 * np.sqrt(epsilon), "a step is positive."),
+        (2 * np.sqrt(np.finfo(np.float32).eps), "this is the answer for float32; the exercise is about float64."),
+    ):
+        require(abs(h - wrong) >= 0.05 * abs(wrong), message)
+    right = abs(h - 2 * np.sqrt(epsilon)) < 0.05 * 2 * np.sqrt(epsilon)
+    require(right, f"{h:.2g} is not it. Where the bound is lowest, its slope is 0.")
     passed(f"h = {h:.1e}: a far smaller step than for central differences, and still a larger error.")
-
-
-def _near(h: float, expected: float) -> bool:
-    return abs(h - expected) < 0.05 * expected
 
 
 def check_central(numerical_gradient: Callable) -> None:
@@ -132,52 +152,68 @@ def check_central(numerical_gradient: Callable) -> None:
 
     x = rng.standard_normal((3, 2))
     before = x.copy()
-    answer = np.asarray(numerical_gradient(f, x))
+    answer = as_array(run(numerical_gradient, f, x))
     require(np.allclose(x, before, rtol=0, atol=1e-13), "x is not what it was before: put each entry back.")
-    require_array(answer, gradient(x), "Move one entry at a time, to both sides, and divide by the distance, 2h.", 1e-3)
-    error = np.abs(answer - gradient(x)).max()
+    if answer.shape == x.shape:
+        for factor, message in (
+            (2, "the points are 2h apart: divide by 2h, not by h."),
+            (1 / 2, "for one side the distance is h, for both sides it is 2h."),
+            (-1, "the sign is wrong: the upper point minus the lower one."),
+        ):
+            require(not np.allclose(answer, factor * gradient(before), rtol=1e-3), message)
+    hint = "Move one entry at a time, to both sides, and divide by the distance."
+    require_array(answer, gradient(before), hint, 1e-3)
+    error = np.abs(answer - gradient(before)).max()
     require(
         error < 1e-8,
         f"close, but an error of {error:.0e} is that of a forward difference, a poor step, or of entries not put back.",
     )
     whole = np.array([[0, 1], [1, 0], [0, 2]])
     hint = "Here x holds integers: an array of integers drops a small step. Work on a copy in float64."
-    require_array(np.asarray(numerical_gradient(f, whole)), gradient(whole), hint, 1e-7)
+    require_array(run(numerical_gradient, f, whole), gradient(whole), hint, 1e-7)
     passed("It agrees with the formula, and x is left as it was.")
 
 
-def check_silu(layer: type[Layer]) -> None:
+def check_silu(layer_class: type[Layer]) -> None:
     """A layer for y = x * sigmoid(x)."""
     x = np.random.default_rng(5).standard_normal((4, 3))
     dy = np.random.default_rng(6).standard_normal((4, 3))
     s = 1 / (1 + np.exp(-x))
-    dx = _run(layer, x, x * s, dy)
-    for path, wrong in (
-        ("through the factor x", dy * s),
-        ("through the sigmoid", dy * x * s * (1 - s)),
+    layer, dx = _run(layer_class, x, x * s, dy)
+    for wrong, message in (
+        (dy * s, "dx holds the path through the factor x alone. There are two paths, and they add."),
+        (dy * x * s * (1 - s), "dx holds the path through the sigmoid alone. There are two paths, and they add."),
+        (dy * s * x * s * (1 - s), "slopes of two paths add; here they are multiplied."),
+        (s + x * s * (1 - s), "this is dy/dx. Where is the upstream gradient?"),
+        (dy * (s + s * (1 - s)), "the path through the sigmoid lacks the other factor, x."),
     ):
-        require(not np.allclose(dx, wrong), f"dx holds the path {path} alone. There are two paths, and they add.")
-    require(not np.allclose(dx, s + x * s * (1 - s)), "this is dy/dx. Where is the upstream gradient?")
-    _check(layer, x)
+        require(not np.allclose(dx, wrong), message)
+    require_gradients(layer, x)
+    passed("The gradient of SiLU agrees with central differences.")
 
 
-def check_normalize(layer: type[Layer]) -> None:
+def check_normalize(layer_class: type[Layer]) -> None:
     """A layer that divides each row by its length."""
     x = np.random.default_rng(7).standard_normal((4, 3))
     dy = np.random.default_rng(8).standard_normal((4, 3))
     r = np.sqrt(np.sum(x**2, axis=1, keepdims=True))
     y = x / r
-    dx = _run(layer, x, y, dy)
-    require(not np.allclose(dx, dy / r), "r depends on every entry of its row: a second path, from x through r to y.")
-    require(
-        not np.allclose(dx, (dy - y * (dy * y)) / r),
-        "y_j depends on x_i for every j of the row: the path through r needs a sum along the row.",
-    )
-    require(
-        not np.allclose(dx, (dy - y * np.sum(dy * y)) / r),
-        "the sum must run along each row, not over the batch: give it the axis 1.",
-    )
-    _check(layer, x)
+    layer, dx = _run(layer_class, x, y, dy)
+    along = np.sum(dy * y, axis=1, keepdims=True)
+    for wrong, message in (
+        (dy / r, "r depends on every entry of its row: a second path, from x through r to y."),
+        (
+            (dy - y * (dy * y)) / r,
+            "y_j depends on x_i for every j of the row: the path through r needs a sum along it.",
+        ),
+        ((dy - y * np.sum(dy * y)) / r, "the sum must run along each row, not over the batch: give it the axis 1."),
+        (dy - y * along, "the division by the length is missing."),
+        ((dy + y * along) / r, "a sign is wrong: a longer row makes y smaller."),
+        (-y * along / r, "the direct path is missing: x_i is also the numerator of y_i."),
+    ):
+        require(not np.allclose(dx, wrong), message)
+    require_gradients(layer, x)
+    passed("The gradient of Normalize agrees with central differences.")
 
 
 def check_complex_step(derivative: Callable) -> None:
@@ -189,30 +225,23 @@ def check_complex_step(derivative: Callable) -> None:
     x = 0.5
     root = np.sin(x) ** 3 + np.cos(x) ** 3
     expected = f(x) * (1 - 1.5 * np.sin(x) * np.cos(x) * (np.sin(x) - np.cos(x)) / root)
-    answer = derivative(f, x)
-    require(not isinstance(answer, complex), "the answer is complex: take the imaginary part.")
-    require_number(answer, expected, "f(x + ih) = f(x) + ih f'(x) - ..., so what is the imaginary part, over h?", 1e-3)
+    answer = run(derivative, f, x)
+    require(not np.iscomplexobj(answer), "the answer is complex: take the imaginary part.")
+    answer = as_number(answer)
+    require(abs(answer - f(x)) > 1e-6, "this is f(x), the real part: f' is in the imaginary part.")
+    require_number(answer, expected, "In f(x + ih) = f(x) + ih f'(x) - ..., what is the imaginary part, over h?", 1e-3)
     error = abs(answer / expected - 1)
     require(error < 4e-15, f"the error is {error:.0e}. Nothing is subtracted, so h may be as small as 1e-100.")
     passed("All digits are right.")
 
 
-def _run(layer: type[Layer], x: np.ndarray, expected: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    """Return what `backward` says to `dy`, or raise `WrongAnswer` if it, or `forward`, cannot be right."""
-    require(isinstance(layer, type) and issubclass(layer, Layer), f"expected a subclass of Layer, got {layer!r}.")
-    instance = layer()
+def _run(layer_class: type[Layer], x: np.ndarray, expected: np.ndarray, dy: np.ndarray) -> tuple[Layer, np.ndarray]:
+    """Return a layer, and what its `backward` says to `dy`; `WrongAnswer` if it, or `forward`, cannot be right."""
+    layer = make_layer(layer_class)
     before = x.copy()
-    require_array(instance.forward(x), expected, "This is what forward returns.")
-    dx = instance.backward(dy.copy())
+    require_array(run(layer.forward, x), expected, "This is what forward returns.")
+    dx = run(layer.backward, dy.copy())
     require(np.array_equal(x, before), "forward changed its argument.")
     require(isinstance(dx, np.ndarray), "backward must return dx.")
     require(dx.shape == x.shape, f"dx has the shape {dx.shape}, expected that of x, {x.shape}.")
-    return dx
-
-
-def _check(layer: type[Layer], x: np.ndarray) -> None:
-    try:
-        gradient_check(layer(), x)
-    except GradientError as error:
-        raise WrongAnswer(str(error)) from None
-    passed(f"The gradient of {layer.__name__} agrees with central differences.")
+    return layer, dx

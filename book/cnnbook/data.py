@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
+from cnnbook.checking import WrongAnswer, as_array, as_number, passed, require, require_array, require_number, run
 from cnnbook.engine import describe
 from cnnlib import Network
 
@@ -115,20 +115,27 @@ def draw_pictures(pictures: dict[str, np.ndarray]) -> None:
 
 def check_lazy(function: Callable) -> None:
     """The accuracy of always answering with the class that is most frequent in training."""
-    train, test = np.array([2, 2, 2, 0, 1, 1]), np.array([1, 1, 1, 1, 1, 2, 2, 0])
-    share = function(train, test)
+    train, test = np.array([3, 3, 3, 0, 1, 1]), np.array([1, 1, 1, 1, 1, 3, 3, 0])
+    share = as_number(run(function, train, test))
     require(share != 2, "this is the number of right answers; divide by the number of test images.")
     require(share != 5 / 8, "this class is the most frequent of the test part, which may not choose the answer.")
     require(share != 3 / 6, "this is the accuracy on the training part.")
+    require(share != 3 / 4, "this is the share of wrong answers.")
+    require(share != 25, "this is a percentage; the accuracy is a number from 0 to 1.")
     require_number(share, 2 / 8, "Find the class on the training labels, and count it among the test labels.")
     passed("Anything worth training does better.")
 
 
 def check_size(count: float) -> None:
     """How many test images make two standard deviations 0.1 percentage points, at an accuracy of 99 %."""
+    count = as_number(count)
     require(not np.isclose(count, 9_900, rtol=1e-3), "this makes one standard deviation 0.1 points, not two.")
     require(not np.isclose(count, 3.96, rtol=1e-3), "0.1 percentage points are 0.001, not 0.1.")
     require(not np.isclose(count, 0.0099 / 0.0005, rtol=1e-3), "the root is missing: square both sides to solve for N.")
+    require(
+        not np.isclose(count, 39_600 / 0.99, rtol=1e-3), "the variance of a share is p (1 - p) / N, with both factors."
+    )
+    require(not np.isclose(count, 158_400, rtol=1e-3), "this makes four standard deviations 0.1 points, not two.")
     require_number(count, 39_600, "The standard deviation is the root of p (1 - p) / N, with p = 0.99.", 1e-3)
     passed(f"{count:,.0f} images, four times as many as MNIST has.")
 
@@ -142,9 +149,9 @@ def _idx(*shape: int) -> tuple[bytes, np.ndarray]:
 
 def check_read_idx(function: Callable) -> None:
     """Reading an IDX file of bytes."""
-    for shape in ((5,), (3, 2, 4), (300, 2)):
+    for shape in ((5,), (3, 2, 4), (300, 2), (70_000,), (1, 2, 1, 3, 2)):
         content, expected = _idx(*shape)
-        answer = function(content)
+        answer = run(function, content)
         require(isinstance(answer, np.ndarray), f"expected an ndarray, got {type(answer).__name__}.")
         require(answer.dtype == np.uint8, f"the values are bytes, uint8; yours are {answer.dtype}.")
         require(
@@ -159,6 +166,9 @@ def check_read_idx(function: Callable) -> None:
         ("has a byte too many", content + b"\0"),
         ("holds integers of four bytes (type 12)", content[:2] + b"\x0c" + content[3:]),
         ("begins with other bytes", b"PK" + content[2:]),
+        ("has a 1 for its first byte", b"\1" + content[1:]),
+        ("ends within its header", content[:9]),
+        ("is empty", b""),
     ):
         try:
             function(wrong)
@@ -174,24 +184,38 @@ def check_read_idx(function: Callable) -> None:
 
 def check_split(function: Callable) -> None:
     """A random split that takes the same share of every class."""
-    labels = np.repeat([0, 1, 2], [200, 50, 10])  # in order, as such files often are
-    train, validation = function(labels, 0.2, np.random.default_rng(0))
-    train, validation = np.asarray(train), np.asarray(validation)
+    labels = np.repeat([1, 4, 7], [200, 53, 11])  # in order, as such files often are
+    parts = run(function, labels.copy(), 0.2, np.random.default_rng(0))
+    require(isinstance(parts, tuple | list) and len(parts) == 2, "expected two arrays of positions: train, validation.")
+    train, validation = (_positions(part) for part in parts)
     everything = np.sort(np.concatenate([train, validation]))
     if not np.array_equal(everything, np.arange(len(labels))):
         require(len(np.unique(everything)) == len(everything), "some positions occur twice, or in both parts.")
-        raise WrongAnswer(f"{len(everything)} positions came back, from 0 to 259 each one was expected.")
-    counts = np.bincount(labels[validation], minlength=3)
-    require(counts.sum() != 208, "training and validation are exchanged: training comes first.")
+        raise WrongAnswer(f"{len(everything)} positions came back, from 0 to 263 each one was expected.")
+    counts = [int(np.sum(labels[validation] == label)) for label in (1, 4, 7)]
+    require(sum(counts) != 211, "training and validation are exchanged: training comes first.")
     require(
-        counts.tolist() == [40, 10, 2],
-        f"validation has {counts.tolist()} examples of the three classes, expected [40, 10, 2].",
+        counts == [40, 11, 2],
+        f"validation has {counts} examples of three classes of 200, 53 and 11: a fifth of each was asked for, rounded.",
     )
-    again = np.asarray(function(labels, 0.2, np.random.default_rng(1))[1])
+    again = _positions(run(function, labels, 0.2, np.random.default_rng(1))[1])
     require(set(again) != set(validation), "another seed gave the same split: the choice is not random.")
-    same = np.asarray(function(labels, 0.2, np.random.default_rng(0))[1])
+    same = _positions(run(function, labels, 0.2, np.random.default_rng(0))[1])
     require(set(same) == set(validation), "the same seed gave another split: use the rng that you are given.")
+    for label, first in ((1, 0), (4, 200)):  # a block of neighbours, from a random start, is no random choice
+        places = np.sort(validation[labels[validation] == label]) - first
+        require(
+            places.max() - places.min() >= 2 * len(places), "each class gives a block of neighbours, not a random part."
+        )
     passed("Every class gives its share.")
+
+
+def _positions(part) -> np.ndarray:
+    """Return an answer as positions in an array."""
+    positions = as_array(part)
+    require(positions.ndim == 1, f"expected positions, (n,), got an array of shape {positions.shape}.")
+    require(bool((positions == positions.round()).all()), "positions are whole numbers.")
+    return positions.astype(int)
 
 
 def check_standardise(function: Callable) -> None:
@@ -200,14 +224,21 @@ def check_standardise(function: Callable) -> None:
     train = rng.integers(0, 200, (40, 6, 5), dtype=np.uint8)
     test = rng.integers(100, 256, (20, 6, 5), dtype=np.uint8)
     before = train.copy(), test.copy()
-    first, second = map(np.asarray, function(train, test))
+    parts = run(function, train, test)
+    require(isinstance(parts, tuple | list) and len(parts) == 2, "expected two arrays: the training and the test part.")
+    first, second = map(np.asarray, parts)
     unchanged = np.array_equal(train, before[0]) and np.array_equal(test, before[1])
     require(unchanged, "the given arrays were changed; work on copies.")
-    for name, answer in (("training", first), ("test", second)):
+    for name, answer, given in (("training", first, train), ("test", second, test)):
+        require(answer.shape == given.shape, f"the {name} part has the shape {answer.shape}, expected {given.shape}.")
         require(answer.dtype == np.float32, f"the {name} part is {answer.dtype}; float32 was asked for.")
     require(
         abs(first.mean()) < 1e-3 or abs(first.std() - 1) > 1e-3,
         f"the mean of the training part is {first.mean():.3f}, expected 0.",
+    )
+    require(
+        not np.allclose(first, (train - train.mean()) / train.var(), atol=1e-4),
+        "divide by the standard deviation, not by the variance.",
     )
     joint = np.concatenate([train, test]).astype(float)
     require(
@@ -218,19 +249,20 @@ def check_standardise(function: Callable) -> None:
         not np.allclose(first, (train - train.mean(axis=0)) / train.std(axis=0), atol=1e-3),
         "each pixel has a mean of its own here; all training pixels together were asked for.",
     )
-    require_array(first, (train - train.mean()) / train.std(), "Subtract the mean, then divide.", 1e-4)
+    require_array(first, (train - train.mean()) / train.std(), "Subtract the mean, then divide.", 2e-3)
     require(
         not np.allclose(second, (test - test.mean()) / test.std(), atol=1e-3),
         "the test part was standardised by its own numbers; use those of the training part.",
     )
-    require_array(second, (test - train.mean()) / train.std(), "Use the numbers of the training part.", 1e-4)
+    require_array(second, (test - train.mean()) / train.std(), "Use the numbers of the training part.", 2e-3)
     passed("The test part had no say.")
 
 
 def check_centre(function: Callable) -> None:
     """Moving the ink so that its centre of mass is in the middle."""
     rng = np.random.default_rng(4)
-    require(not np.asarray(function(np.zeros((28, 28), np.uint8))).any(), "an empty image must stay empty.")
+    empty = as_array(run(function, np.zeros((28, 28), np.uint8)))
+    require(empty.shape == (28, 28) and not empty.any(), "an empty image must stay empty.")
     for case in range(40):
         image = np.zeros((28, 28), np.uint8)
         height, width = rng.integers(3, 24, 2)
@@ -239,7 +271,7 @@ def check_centre(function: Callable) -> None:
         if case >= 20:  # most of the mass at one end: it cannot always come into the middle without a loss
             image[top + 1 : top + height, left : left + width] = 1
         before = image.copy()
-        moved = np.asarray(function(image))
+        moved = np.asarray(run(function, image))
         require(np.array_equal(image, before), "the given image was changed; work on a copy.")
         require(moved.shape == (28, 28), f"the shape became {moved.shape}.")
         require(

@@ -88,7 +88,7 @@ class LiveFigure:
 
     def frame(self) -> str:
         """Return the same for a running notebook: a page of its own, with all scripts in it."""
-        files = [static_folder() / name for name in ("cnnlib.js", "live-figure.js", f"figures/{self.name}.js")]
+        files = [static_folder() / f"{script}.js" for script in scripts_of(self.name)]
         sources = [path.read_text("utf-8").replace("</", "<\\/") for path in files]
         scripts = "".join(f"<script>{source}</script>" for source in sources)
         style = (static_folder() / "live-figure.css").read_text("utf-8")
@@ -156,6 +156,13 @@ def live_figure(
         The pixels that the figure needs on a wide screen and on a phone, kept free so that nothing moves.
     """
     return LiveFigure(name, data or {}, alt, still, height)
+
+
+def scripts_of(name: str) -> list[str]:
+    """Return the scripts that a figure needs, in the order of loading: names of files, without ``.js``."""
+    source = (static_folder() / "figures" / f"{name}.js").read_text("utf-8")
+    digits = ["digits"] if "cnnlib.digits" in source else []
+    return ["cnnlib", *digits, "live-figure", f"figures/{name}"]
 
 
 def static_folder() -> Path:

@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
+from cnnbook.checking import WrongAnswer, as_array, as_number, passed, require, require_array, require_number, run
+from cnnbook.engine import describe, describe_digits
 from cnnlib.digits.datasets import load_digits
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.plots import show_images
 
 
 def draw_steps(strokes: list[np.ndarray], boxed: np.ndarray, placed: np.ndarray) -> None:
@@ -26,12 +28,43 @@ def draw_steps(strokes: list[np.ndarray], boxed: np.ndarray, placed: np.ndarray)
         axis.grid(False)
 
 
+def eastern_digits(seed: int = 1, each: int = 5) -> dict[str, list[list[np.ndarray]]]:
+    """Return drawings of an Eastern Arabic 7, an angle, and of a 5, a ring; each a little different."""
+    rng = np.random.default_rng(seed)
+    angle = np.array([[80, 60], [140, 230], [200, 60]])
+    sevens = [[angle + rng.normal(0, 12, angle.shape)] for _ in range(each)]
+    around = np.linspace(0, 2 * np.pi, 25)[:, np.newaxis]
+    ring = np.hstack([140 + 65 * np.sin(around), 150 - 80 * np.cos(around)])
+    fives = [[140 + (ring - 140) * rng.uniform(0.8, 1.1, 2) + rng.normal(0, 2, ring.shape)] for _ in range(each)]
+    return {"٧": sevens, "٥": fives}
+
+
+def figure_data(network: cnnlib.Network) -> dict:
+    """Return what the live figure starts with: a network, the small digits, and drawings to choose from."""
+    samples = [
+        {"name": name, "drawings": [[np.round(stroke, 1) for stroke in drawing] for drawing in drawings]}
+        for name, drawings in eastern_digits().items()
+    ]
+    return {**describe_digits(), "network": describe(network, "float16"), "samples": samples}
+
+
+def draw_eastern_digits() -> None:
+    """Show the drawings that the live figure offers, as the network sees them."""
+    drawings = [drawing for kind in eastern_digits().values() for drawing in kind]
+    show_images(np.stack([cnnlib.rasterize(drawing) for drawing in drawings]))
+
+
 # The checks of the exercises
 
 
 def check_centre(x: float, y: float) -> None:
     """The centre of mass of the image of the first exercise, [[0, 1, 1], [0, 0, 2]]."""
+    x, y = as_number(x, "x"), as_number(y, "y")
     require((x, y) != (0.5, 1.75), "x and y are exchanged: x counts columns, y counts rows.")
+    require((x, y) != (2.75, 1.5), "rows and columns are counted from 0.")
+    require((x, y) != (7, 2), "divide by all the ink.")
+    require((x, y) != (5 / 3, 1 / 3), "a place with 2 units of ink counts twice.")
+    require((x, y) != (1, 0.5), "this is the middle of the image; where it has ink matters.")
     require_number(x, 1.75, "x: add up column number times ink, and divide by all the ink.")
     require_number(y, 0.5, "y: add up row number times ink, and divide by all the ink.")
     passed("(1.75, 0.5): to the right, where most of the ink is")
@@ -39,20 +72,37 @@ def check_centre(x: float, y: float) -> None:
 
 def check_distance(d: float) -> None:
     """The distance of the pixel (5, 4) from the segment from (0, 0) to (3, 0)."""
-    require(d != 4, "that is the distance from the line; but the segment ends at x = 3, before it gets there.")
-    require(d != 20, "this is the squared distance; take its root.")
-    require(abs(d - 41**0.5) > 1e-3, "that is the distance from the start; the end is nearer.")
-    require_number(d, 20**0.5, "t = 5/3 is limited to 1, so that the nearest point is the end, (3, 0).", 1e-3)
-    passed("with t limited to 1, the nearest point is the segment's end")
+    d = as_number(d)
+    mistakes = (
+        (4, "that is the distance from the line; but the segment ends at x = 3, before it gets there."),
+        (20, "this is the squared distance; take its root."),
+        (41**0.5, "that is the distance from the start; the end is nearer."),
+        (6, "add the *squares* of the two differences, and take the root."),
+        (2, "this is the difference across alone; the pixel is also 4 lower."),
+        (15 / 9, "this is t*; limit it to 1, and compute the distance from that point."),
+    )
+    for wrong, message in mistakes:
+        require(abs(d - wrong) > 1e-3, message)
+    require_number(d, 20**0.5, "Limit t* to [0, 1]: from which point of the segment is the distance?", 1e-3)
+    passed("With t limited to 1, the nearest point is the segment's end.")
 
 
 def check_scaled(width: float) -> None:
     """The width in the frame of a drawing 105 wide and 210 tall, with a pen of 2.5."""
-    require(abs(width - 8.75) > 1e-6, "that is the path of the pen's centre; the ink is a pen's diameter wider.")
-    require(
-        abs(width - 10) > 1e-6, "the pen's width is not scaled with the points: 210 becomes 20 - 2.5, then it is added."
+    width = as_number(width)
+    mistakes = (
+        (8.75, "that is the path of the pen's centre; the ink is a pen's diameter wider."),
+        (10, "the pen's width is not scaled with the points: 210 becomes 20 - 2.5, then it is added."),
+        (12.5, "the 210 do not become 20: the pen needs room, too."),
+        (20, "that is the height: the longer side fills 20 pixels."),
+        (17.5, "that is the height of the points: the longer side fills 20 - 2.5."),
+        (10.0 * 17.5 / 20 + 1.25, "the pen adds half its diameter on *each* side."),
+        (13.75, "the pen adds half its diameter on each side, not all of it."),
+        (105 / 10 + 2.5, "the canvas is not just made small: the longer side fills 20 - 2.5."),
     )
-    require_number(width, 11.25, "The scale is (20 - 2.5) / 210; the ink is 2.5 wider than the points.")
+    for wrong, message in mistakes:
+        require(abs(width - wrong) > 1e-6, message)
+    require_number(width, 11.25, "One factor serves both directions; the ink is wider than the points.")
     passed("8.75 for the points, and 2.5 for the pen")
 
 
@@ -63,8 +113,9 @@ def check_bright_on_dark(function: Callable[[np.ndarray], np.ndarray]) -> None:
         image = cnnlib.rasterize(drawings[number])
         for given, name in ((image, "bright on dark"), (1 - image, "dark on bright")):
             before = given.copy()
-            result = function(given)
+            result = as_array(run(function, given))
             require(np.array_equal(given, before), "the function changed its argument; work on a new array.")
+            require(result.shape == image.shape, f"the shape became {result.shape}, expected {image.shape}.")
             require(
                 not np.array_equal(result, 1 - image) or name != "bright on dark",
                 "an image that is bright on dark already was turned round.",
@@ -72,10 +123,21 @@ def check_bright_on_dark(function: Callable[[np.ndarray], np.ndarray]) -> None:
             require(
                 not np.array_equal(result, before) or name != "dark on bright", "dark ink on bright paper stayed so."
             )
+            require(not np.allclose(result, -image), "the values became negative: return `1 - image`.")
+            require(not np.allclose(result, 255 - before), "the values go from 0 to 1, not to 255.")
             require_array(result, image, "Return 1 - image where the border is bright, else the image.")
     bold = np.pad(np.ones((22, 22), np.float32), 3)
-    require_array(function(bold), bold, "Most pixels may be ink; only the border tells what the ground is.")
-    passed("8 images of both kinds, and one with more ink than paper")
+    wide = np.pad(np.ones((10, 24), np.float32), ((2, 2), (2, 2)))
+    for image in (bold, wide, 1 - wide):
+        ground = np.where(image[0, 0] > 0.5, 1 - image, image)
+        result = as_array(run(function, image.copy()))
+        require(result.shape == image.shape, f"the shape became {result.shape}, expected {image.shape}.")
+        require(bool(np.allclose(result, ground)), "most pixels may be ink; only the border tells what the ground is.")
+    touching = np.zeros((28, 28), np.float32)
+    touching[:, :9] = 1  # ink that runs over a corner and a part of the border
+    result = as_array(run(function, touching.copy()))
+    require(bool(np.allclose(result, touching)), "ink may touch the border, even a corner: look at all of the border.")
+    passed("8 images of both kinds, and some with more ink than paper")
 
 
 def check_to_middle(function: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -90,14 +152,24 @@ def check_to_middle(function: Callable[[np.ndarray], np.ndarray]) -> None:
         y, x = image.sum(axis=1) @ pixels / mass, image.sum(axis=0) @ pixels / mass
         down, along = (int(np.floor(14 - centre + 0.5)) for centre in (y, x))
         expected = np.roll(image, (down, along), axis=(0, 1))
-        result = function(image.copy())
-        require(isinstance(result, np.ndarray) and result.shape == (28, 28), "expected an image of shape (28, 28).")
-        require(
-            not np.allclose(result, np.roll(image, (along, down), axis=(0, 1))) or down == along,
-            "rows and columns are exchanged: x moves columns, y moves rows.",
+        given = image.copy()
+        result = as_array(run(function, given))
+        require(np.array_equal(given, image), "the function changed its argument; work on a new array.")
+        require(result.shape == (28, 28), f"expected an image of shape (28, 28), got {result.shape}.")
+        mistakes = (
+            ((along, down), "rows and columns are exchanged: x moves columns, y moves rows."),
+            ((-down, -along), "it moves the wrong way."),
+            ((down - 1, along - 1), "the target is the pixel (14, 14): perhaps you used 13, or rounded down."),
+            ((int(np.floor(13.5 - y + 0.5)), int(np.floor(13.5 - x + 0.5))), "MNIST's middle is 14, not 13.5."),
+            ((int(14 - y), int(14 - x)), "round to the *nearest* whole number; int() alone cuts off."),
+            ((down, 0), "move the columns, too."),
+            ((0, along), "move the rows, too."),
+            ((14 - top - height // 2, 14 - left - width // 2), "this centres the box, not the mass."),
         )
-        require(not np.allclose(result, np.roll(image, (-down, -along), axis=(0, 1))), "it moves the wrong way.")
-        require(abs(result.sum() - mass) < 1e-9, "some ink is lost, or doubled.")
+        for steps, message in mistakes:
+            wrong = np.roll(image, steps, axis=(0, 1))
+            require(np.array_equal(wrong, expected) or not np.allclose(result, wrong), message)
+        require(abs(result.sum() - mass) < 1e-6, "some ink is lost, or doubled.")
         require_array(result, expected, "Move it by the rounded distance from the centre of mass to (14, 14).")
     passed("8 blots, each in the middle afterwards")
 
@@ -105,27 +177,39 @@ def check_to_middle(function: Callable[[np.ndarray], np.ndarray]) -> None:
 def check_thin(function: Callable[[np.ndarray, float], np.ndarray]) -> None:
     """Leaves out points of a stroke (n, 2) that are closer than `gap` to the last one kept; keeps the ends."""
     drawings, _ = sample_drawings(seed=4)
-    for strokes in drawings[::7]:
-        for stroke in strokes:
-            kept = function(stroke.copy(), 6.0)
-            require(isinstance(kept, np.ndarray) and kept.ndim == 2 and kept.shape[1] == 2, "expected an array (n, 2).")
-            require(np.array_equal(kept[0], stroke[0]), "the first point must stay.")
-            require(np.array_equal(kept[-1], stroke[-1]), "the last point must stay, or strokes become shorter.")
-            gaps = np.linalg.norm(np.diff(kept[:-1], axis=0), axis=1)
-            require(
-                (gaps >= 6).all(), f"two points are {gaps.min() if len(gaps) else 0:.1f} apart, expected at least 6."
-            )
-            require(
-                len(kept) >= 0.5 * np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum() / 12,
-                "too many points are gone: measure the distance to the last point that was kept.",
-            )
-    dot = function(np.array([[3.0, 4.0]]), 6.0)
+    for stroke in [stroke for strokes in drawings[::7] for stroke in strokes]:
+        given = stroke.copy()
+        kept = as_array(run(function, given, 6.0))
+        require(np.array_equal(given, stroke), "the function changed its argument; work on a new array.")
+        require(kept.ndim == 2 and kept.shape[1] == 2, f"expected an array (n, 2), got the shape {kept.shape}.")
+        require(len(kept) > 0 and np.array_equal(kept[0], stroke[0]), "the first point must stay.")
+        require(np.array_equal(kept[-1], stroke[-1]), "the last point must stay, or strokes become shorter.")
+        gaps = np.linalg.norm(np.diff(kept[:-1], axis=0), axis=1)
+        require((gaps >= 6).all(), f"two points are {gaps.min() if len(gaps) else 0:.1f} apart, expected at least 6.")
+        require(
+            len(kept) >= len(_thinned(stroke, 6.0)),
+            "too many points are gone: measure the distance to the last point that was kept, once the gap.",
+        )
+        require(bool(np.allclose(kept, _thinned(stroke, 6.0))), "other points are kept than those that were asked for.")
+    dot = as_array(run(function, np.array([[3.0, 4.0]]), 6.0))
     require(np.array_equal(dot, [[3.0, 4.0]]), "a stroke of one point is one point afterwards.")
-    few = [[function(stroke, 6.0) for stroke in drawing] for drawing in drawings]
+    even = np.array([[3.0 * k, 0.0] for k in range(5)])
+    require(
+        np.array_equal(as_array(run(function, even, 6.0)), even[::2]),
+        "a point at exactly the gap is not closer: it stays.",
+    )
+    few = [[_thinned(stroke, 6.0) for stroke in drawing] for drawing in drawings]
     before, after = (sum(len(stroke) for drawing in many for stroke in drawing) for many in (drawings, few))
     change = max(np.abs(cnnlib.rasterize(a) - cnnlib.rasterize(b)).mean() for a, b in zip(drawings, few, strict=True))
-    require(change < 0.02, f"the images change by {change:.3f} a pixel on average; keep more of the path.")
     passed(f"{before} points become {after}, and no image changes by more than {change:.3f} a pixel")
+
+
+def _thinned(stroke: np.ndarray, gap: float) -> np.ndarray:
+    kept = [stroke[0]]
+    for point in stroke[1:-1]:
+        if np.linalg.norm(point - kept[-1]) >= gap:
+            kept.append(point)
+    return np.array(kept + [stroke[-1]] * (len(stroke) > 1))
 
 
 def check_teach(function: Callable) -> None:
@@ -137,9 +221,13 @@ def check_teach(function: Callable) -> None:
     network = cnnlib.load_pretrained()
     before = network.evaluate(digits.test_images, digits.test_labels)[1]
     parameters = {name: array.copy() for name, array in network.parameters().items()}
-    replay = digits.train_images / np.float32(255)
+    # A third of what is replayed are two digits, one over the other, of which the network cannot be sure.
+    x = digits.train_images / np.float32(255)
+    unsure = (x[:500] + x[np.random.default_rng(0).permutation(len(x))[:500]]) / 2
+    replay = np.concatenate([x[500:], unsure])
+    said = network.predict(unsure)
     arguments = lesson.copy(), wish.copy(), replay.copy()
-    function(network, *arguments)
+    run(function, network, *arguments)
     if all(np.array_equal(array, parameters[name]) for name, array in network.parameters().items()):
         raise WrongAnswer("the network is as it was: train the network that is passed, and not a copy.")
     require(np.array_equal(arguments[0], lesson) and np.array_equal(arguments[2], replay), "the images were changed.")
@@ -151,4 +239,9 @@ def check_teach(function: Callable) -> None:
         f"of the other digits it reads {after:.1%}, before {before:.1%}: mix in replayed images, with the network's "
         "own answers from before the first step as targets.",
     )
-    passed(f"both drawings learned; of other digits {after:.1%} (before: {before:.1%})")
+    says = network.predict(unsure)
+    surer = says.max(axis=1).mean() - said.max(axis=1).mean()
+    require(surer < 0.04, "where the network was unsure, it is surer now: replay its probabilities, not hard labels.")
+    moved = np.abs(says - said).sum(axis=1).mean()
+    require(moved < 0.3, f"its probabilities for replayed images moved by {moved:.2f} on average: hold them closer.")
+    passed(f"Both drawings learned; of other digits {after:.1%} (before: {before:.1%}).")

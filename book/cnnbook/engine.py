@@ -1,6 +1,7 @@
-"""What the page's own engine, book/_static/cnnlib.js, needs to know of a network: its layers and its numbers."""
+"""What the page's own engine, book/_static/cnnlib.js, needs: a network's layers and numbers, and the small digits."""
 
 import base64
+from importlib import resources
 
 import numpy as np
 
@@ -70,3 +71,21 @@ def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("an array holds numbers that are not finite in int8")
     scales = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
     return np.rint(W / scales.reshape(-1, *[1] * (W.ndim - 1))).astype(np.int8), scales
+
+
+def describe_digits() -> dict:
+    """Return the digits that come with the package, as ``cnnlib.digits.images_of`` reads them in a page.
+
+    A digit is 64 letters, a letter a pixel from 0 to g, which is 16; a label is a letter. The first `train` of them are
+    the training digits.
+    """
+    from cnnlib.digits.datasets import load_digits  # here, since the book's build makes cnnlib importable
+
+    digits = load_digits()
+    with np.load(resources.files("cnnlib") / "resources" / "digits.npz") as arrays:
+        pixels = arrays["images"].ravel()
+    return {
+        "images": "".join("0123456789abcdefg"[pixel] for pixel in pixels),
+        "labels": "".join(str(label) for label in (*digits.train_labels, *digits.test_labels)),
+        "train": len(digits.train_images),
+    }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import WrongAnswer, passed, require, require_array, require_number
+from cnnbook.checking import WrongAnswer, as_array, as_number, passed, require, require_array, require_number, run
 from cnnbook.engine import describe
 from cnnlib import Network
 from cnnlib.plots import RIGHT, WRONG, plot_reliability
@@ -58,14 +58,16 @@ def draw_filters(W: np.ndarray) -> None:
 
 
 def draw_maps(image: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
-    """Draw an image, beside it the six maps of the first stage, below the sixteen of the second."""
-    figure, axes = plt.subplots(3, 8, figsize=(7.6, 3.2))
+    """Draw an image, the six maps of the first stage beside it, and the sixteen of the second below."""
+    figure, axes = plt.subplots(3, 8, figsize=(8.2, 3.2))
     axes[0, 0].imshow(image, vmin=0, vmax=1)
     axes[0, 0].set_title("input", fontsize=9, pad=2, loc="center")
     for axis in axes[0, :2]:
         axis.axis("off")
     _show_maps(first, axes[0, 2:], "magma", 0, first.max())
     _show_maps(second, axes[1:].ravel(), "magma", 0, second.max())
+    for some in (axes[:1], axes[1:]):  # one scale for each stage
+        figure.colorbar(some[0, -1].get_images()[0], ax=some.ravel().tolist(), fraction=0.02, pad=0.01)
 
 
 def draw_looks(looks: Sequence[tuple[np.ndarray, str, np.ndarray, np.ndarray, np.ndarray]]) -> None:
@@ -114,7 +116,7 @@ def draw_answer(image: np.ndarray, p: np.ndarray, label: int) -> None:
     left.set_title(f"a {label}", loc="center")
     left.axis("off")
     bars = right.bar(range(len(p)), 100 * p, color=[color if index == guess else "#999999" for index in range(len(p))])
-    right.bar_label(bars, [f"{share:.0%}" if share >= 0.005 else "" for share in p], fontsize=9)
+    right.bar_label(bars, [f"{int(100 * share + 1e-4)}%" if share >= 0.01 else "" for share in p], fontsize=9)
     right.set(xticks=range(len(p)), xlabel="digit", ylim=(0, 115), yticks=(0, 50, 100))
     right.set_title(f"{sign} read as {guess}", color=color)
 
@@ -136,18 +138,27 @@ def check_rates(function: Callable) -> None:
     """Recall and precision of each class of a confusion matrix."""
     matrix = np.array([[6, 2, 0], [1, 7, 2], [5, 0, 5]])
     expected = np.array([6 / 8, 7 / 10, 5 / 10]), np.array([6 / 12, 7 / 9, 5 / 7])
-    answer = function(matrix)
-    require(isinstance(answer, (tuple, list)) and len(answer) == 2, "expected two arrays, recall and precision.")
-    recall, precision = map(np.asarray, answer)
+    recall, precision = (
+        as_array(part) for part in _parts(run(function, matrix.copy()), 2, "two arrays, recall and precision")
+    )
     swapped = recall.shape == precision.shape == (3,) and np.allclose([precision, recall], expected)
     require(not swapped, "recall and precision are exchanged: recall divides by the row, all that is of the class.")
     require(
         recall.shape != (3,) or not np.allclose(recall, matrix.diagonal() / matrix.sum()),
         "you divided by all examples; each class has a sum of its own.",
     )
+    for name, answer, right in (("recall", recall, expected[0]), ("precision", precision, expected[1])):
+        require(not np.allclose(answer, 100 * right), f"the {name} is a number from 0 to 1, not a percentage.")
+        require(not np.allclose(answer, 1 - right), f"this is 1 minus the {name}.")
     require_array(recall, expected[0], "Recall is the diagonal by the sums of the rows.")
     require_array(precision, expected[1], "Precision is the diagonal by the sums of the columns.")
     passed("A row tells what becomes of a class, a column what is behind an answer.")
+
+
+def _parts(answer, count: int, names: str) -> tuple | list | np.ndarray:
+    """Return an answer of several parts, or raise `WrongAnswer` if it does not have as many."""
+    require(isinstance(answer, tuple | list | np.ndarray) and np.shape(answer)[:1] == (count,), f"expected {names}.")
+    return answer
 
 
 def check_top(function: Callable) -> None:
@@ -156,7 +167,7 @@ def check_top(function: Callable) -> None:
     p = np.array([[5, 3, 2, 0], [1, 2, 3, 4], [4, 1, 2, 3], [2, 4, 3, 1], [6, 3, 1, 0], [0, 1, 3, 6]]) / 10
     labels = np.array([1, 0, 3, 1, 0, 3])
     for k, expected in ((1, 3 / 6), (2, 5 / 6), (3, 5 / 6), (4, 1.0)):
-        share = function(p, labels, k)
+        share = as_number(run(function, p.copy(), labels.copy(), k))
         worst = np.mean(np.any(np.argsort(p, axis=1)[:, :k] == labels[:, np.newaxis], axis=1))
         require(
             np.isclose(share, expected) or not np.isclose(share, worst),
@@ -167,7 +178,13 @@ def check_top(function: Callable) -> None:
             np.isclose(share, expected) or not np.isclose(share, exactly),
             f"only the guess in place {k} was looked at, not the first {k}.",
         )
-        require_number(share, expected, f"With k = {k}, {expected:.0%} of the six examples are a hit.")
+        require(
+            not np.isclose(share, 6 * expected) or k > 3,
+            "this is the number of hits; divide by the number of examples.",
+        )
+        one_off = np.mean(np.any(np.argsort(p, axis=1)[:, -k - 1 :] == labels[:, np.newaxis], axis=1))
+        require(np.isclose(share, expected) or not np.isclose(share, one_off), f"these are {k + 1} classes, not {k}.")
+        require_number(share, expected, f"Count the examples whose class is among the {k} most probable.")
     passed("The second guess is worth something.")
 
 
@@ -176,9 +193,8 @@ def check_refuse(function: Callable) -> None:
     p = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55], [0.6, 0.4]])
     labels = np.array([0, 1, 1, 1, 1])
     for threshold, answered, accuracy in ((0.0, 1.0, 3 / 5), (0.65, 3 / 5, 2 / 3), (0.8, 2 / 5, 1 / 2)):
-        answer = function(p, labels, threshold)
-        require(isinstance(answer, (tuple, list)) and len(answer) == 2, "expected two numbers, share and accuracy.")
-        share, hits = answer
+        answer = _parts(run(function, p.copy(), labels.copy(), threshold), 2, "two numbers, share and accuracy")
+        share, hits = (as_number(part) for part in answer)
         require(
             not np.isclose(share, 1 - answered) or np.isclose(answered, 0.5),
             "this is the share that is refused; the share that is answered comes first.",
@@ -187,14 +203,17 @@ def check_refuse(function: Callable) -> None:
             threshold != 0.8 or not np.isclose(share, 1 / 5),
             "an answer with a confidence of exactly the threshold is given, not refused.",
         )
-        require_number(share, answered, f"{threshold:.0%} sure are {answered:.0%} of the five.")
+        exchanged = np.isclose(share, accuracy) and np.isclose(hits, answered)
+        require(not exchanged or np.isclose(share, answered), "the share comes first, then the accuracy.")
+        require(not np.isclose(share, 5 * answered), "this is a number of examples; divide by their number.")
+        require_number(share, answered, f"Count the answers with a confidence of {threshold:.0%} or more.")
         overall = accuracy * answered
         require(
             np.isclose(overall, accuracy) or not np.isclose(hits, overall),
             "the accuracy is the share of the *answered* examples that are right, not of all.",
         )
-        require_number(hits, accuracy, f"Of the answered ones at {threshold:.0%}, {accuracy:.0%} are right.")
-    share, hits = function(p, labels, 0.95)
+        require_number(hits, accuracy, f"Of the ones answered at {threshold:.0%}, count those that are right.")
+    share, hits = (as_number(part) for part in _parts(run(function, p, labels, 0.95), 2, "two numbers"))
     require(share == 0 and np.isnan(hits), f"where none is answered, expected (0, nan), got ({share}, {hits}).")
     passed("Fewer answers, and better ones.")
 
@@ -205,7 +224,7 @@ def check_strongest(function: Callable) -> None:
     maps = rng.standard_normal((5, 4, 6, 7))
     for f in range(4):
         n, r, s = np.unravel_index(maps[:, f].argmax(), (5, 6, 7))
-        answer = tuple(np.ravel(function(maps.copy(), f)).tolist())
+        answer = tuple(as_array(run(function, maps.copy(), f)).ravel().tolist())
         require(len(answer) == 3, f"expected (n, r, s), three numbers; got {len(answer)}.")
         require(
             answer != tuple(np.unravel_index(np.abs(maps[:, f]).argmax(), (5, 6, 7))) or answer == (n, r, s),
@@ -215,7 +234,8 @@ def check_strongest(function: Callable) -> None:
             answer != tuple(np.unravel_index(maps[f].argmax(), (4, 6, 7))) or answer == (n, r, s),
             "you took image f; the second axis counts the filters.",
         )
-        require(answer == (n, r, s), f"filter {f} is strongest at {(int(n), int(r), int(s))}, not at {answer}.")
+        require(answer != (n, s, r) or r == s, "row and column are exchanged.")
+        require(answer == (n, r, s), f"at {answer}, filter {f} does not give its largest value.")
     passed("Image, row and column.")
 
 
@@ -223,16 +243,25 @@ def check_paired(function: Callable) -> None:
     """Comparing two networks on the same images."""
     first = np.array([True] * 90 + [False] * 10)
     second = np.array([True] * 81 + [False] * 9 + [True] * 4 + [False] * 6)
-    answer = function(first, second)
-    require(isinstance(answer, (tuple, list)) and len(answer) == 3, "expected three numbers: a, b and the difference.")
-    a, b, difference = answer
+    answer = _parts(run(function, first.copy(), second.copy()), 3, "three numbers: a, b and the difference")
+    a, b, difference = (as_number(part) for part in answer)
     require((a, b) != (90, 85), "these are all right answers; count the images that *only one* of them reads.")
     require((a, b) != (4, 9), "a and b are exchanged: a belongs to the first.")
-    require((a, b) == (9, 4), f"got a = {a} and b = {b}: only the first reads 9 of these images, only the second 4.")
+    require((a, b) != (10, 15), "these are mistakes; count the images that only one of them reads.")
+    require((a, b) != (0.09, 0.04), "these are shares; counts were asked for.")
+    require(
+        (a, b) == (9, 4), f"got a = {a:g} and b = {b:g}: which images does only the first read, which only the second?"
+    )
+    require(
+        not np.isclose(difference, -5 / np.sqrt(13)),
+        "the sign is wrong: a difference in favour of the first is positive.",
+    )
+    require(not np.isclose(difference, 5 / np.sqrt(100)), "only the images on which they differ count under the root.")
     require(not np.isclose(difference, 5 / 13), "divide by the root of a + b, which is the standard deviation.")
     require_number(difference, 5 / np.sqrt(13), "It is (a - b) / sqrt(a + b).")
     try:
-        a, b, difference = function(first, first)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            difference = as_number(_parts(function(first, first), 3, "three numbers")[2])
     except ZeroDivisionError:
         raise WrongAnswer("two equal networks raise a ZeroDivisionError; the difference is 0 then.") from None
     require(difference == 0, f"for two equal networks the difference is {difference}, expected 0.")
@@ -245,18 +274,21 @@ def check_temperature(function: Callable) -> None:
     for true in (0.4, 1.0, 3.0):
         z, labels = _scores(rng, true)
         before = z.copy()
+        require(callable(function), f"expected a function, got {type(function).__name__}.")
         with np.errstate(over="raise", invalid="raise"):
             try:
-                answer = float(function(z, labels))
+                answer = as_number(function(z, labels))
             except FloatingPointError:
                 raise WrongAnswer("the exponential overflowed: subtract the largest score of each row first.") from None
+            except (TypeError, ValueError, ZeroDivisionError) as error:
+                raise WrongAnswer(f"your code stops with {type(error).__name__}: {error}") from error
         require(np.array_equal(z, before), "the given scores were changed; work on a copy.")
-        require(np.isfinite(answer), f"the answer is {answer}.")
+        require(bool(np.isfinite(answer)), f"the answer is {answer}.")
         best = _best(z, labels)
-        require(abs(answer * best - 1) > 0.02 or abs(best - 1) < 0.1, "this is 1/T: divide the scores by T.")
+        require(abs(answer * best - 1) > 0.02 or abs(best - 1) < 0.1, "this is 1/τ: divide the scores by τ.")
         require(
             abs(answer / best - 1) < 0.02,
-            f"got T = {answer:.3f}, where {best:.3f} has the smallest loss. Try values in equal ratios, 0.05 to 20.",
+            f"τ = {answer:.3f} does not have the smallest loss. Try values in equal ratios, from 0.05 to 20.",
         )
     passed("The answers stay, the percentages become honest.")
 
@@ -270,7 +302,7 @@ def _scores(rng: np.random.Generator, temperature: float) -> tuple[np.ndarray, n
 
 
 def _best(z: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature, by Newton's way to where the derivative of the loss by 1/T is 0."""
+    """Return the temperature, by Newton's way to where the derivative of the loss by 1/τ is 0."""
     z = z - z.max(axis=1, keepdims=True)
     inverse = 1.0
     for _ in range(50):

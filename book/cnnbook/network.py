@@ -7,7 +7,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import WrongAnswer, passed, require, require_array, require_gradients, require_number
+from cnnbook.checking import (
+    WrongAnswer,
+    as_array,
+    as_number,
+    make_layer,
+    passed,
+    require,
+    require_array,
+    require_gradients,
+    require_number,
+    run,
+)
 
 
 def draw_chain(names: Sequence[str]) -> None:
@@ -45,6 +56,8 @@ def draw_loss(losses: Sequence[float], classes: int) -> None:
 
 def check_count(number: int) -> None:
     """The parameters of a small convolutional network."""
+    number = as_number(number)
+    require(number.is_integer(), "a network has a whole number of parameters.")
     require(number != 100 + 288 + 2000, "the biases are missing: one a filter, and one an output of Dense.")
     require(number != 104 + 80 + 2010, "a filter of the second convolution sees all 4 channels: 4 * 3 * 3 weights.")
     require(number != 104 + 296 + 8 * 36 * 10 + 10, "(12 - 3) / 2 is rounded down: 5 rows and columns remain, not 6.")
@@ -58,31 +71,63 @@ def check_judge(function: Callable) -> None:
     rng = np.random.default_rng(2)
     p = rng.dirichlet(np.full(4, 0.7), 9) * 0.9 + 0.025
     labels = np.where(rng.random(9) < 0.6, p.argmax(axis=1), rng.integers(0, 4, 9))
-    chosen = p[np.arange(9), labels]
-    result = function(p.copy(), labels.copy())
-    require(isinstance(result, tuple) and len(result) == 2, "expected two numbers: return loss, accuracy.")
-    loss, share = result
-    require(isinstance(loss, (float, np.floating)), f"the loss must be one number, got {type(loss).__name__}.")
-    mean = -np.log(chosen).mean()
-    require(not np.isclose(loss, -mean), "the loss is negative: log p is below zero, hence the minus sign.")
-    require(not np.isclose(loss, 9 * mean), "this is the sum over the examples; the loss is their mean.")
-    require(not np.isclose(loss, mean / 4), "divide by the number of examples, not by the number of entries of p.")
-    require(not np.isclose(loss, mean / np.log(10)), "use the natural logarithm, np.log.")
-    require(not np.isclose(loss, -np.log(chosen.mean())), "take the logarithm of each probability, then the mean.")
-    require_number(loss, mean, "Take -log of the probability of the right class, then the mean over the examples.")
-    right_share = np.mean(p.argmax(axis=1) == labels)
-    require(
-        not np.isclose(share, np.mean(chosen > 0.5)) or np.isclose(share, right_share),
-        "with more than two classes, the largest probability may be below 1/2 and still be right.",
+    share = _judge(function, p, labels)
+    # A right class whose probability is tiny, but not zero: its logarithm is to be taken as it is.
+    tiny = np.array([[1e-12, 1.0], [0.25, 0.75]])
+    _judge(function, tiny, np.array([0, 1]), ": a tiny probability was changed before its logarithm was taken.")
+    passed(f"loss {-np.log(p[np.arange(9), labels]).mean():.3f}, accuracy {share:.0%} on the check's own examples")
+
+
+def _judge(function: Callable, p: np.ndarray, labels: np.ndarray, why: str = "") -> float:
+    """Compare what the reader's function says of some answers with what is right, and return the accuracy."""
+    N, classes = p.shape
+    chosen = p[np.arange(N), labels]
+    given = p.copy(), labels.copy()
+    result = run(function, *given)
+    require(np.array_equal(given[0], p) and np.array_equal(given[1], labels), "the given arrays were changed.")
+    require(isinstance(result, tuple | list | np.ndarray) and len(result) == 2, "expected two numbers: loss, accuracy.")
+    loss, share = as_number(result[0], "the loss"), as_number(result[1], "the accuracy")
+    mean, hits = -np.log(chosen).mean(), float(np.mean(p.argmax(axis=1) == labels))
+    exchanged = np.isclose(loss, hits) and np.isclose(share, mean)
+    require(not exchanged, "the loss comes first, then the accuracy.")
+    mistakes = (
+        (-mean, "the loss is negative: log p is below zero, hence the minus sign."),
+        (N * mean, "this is the sum over the examples; the loss is their mean."),
+        (mean / classes, "divide by the number of examples, not by the number of entries of p."),
+        (mean / np.log(10), "use the natural logarithm, np.log."),
+        (mean / np.log(2), "use the natural logarithm, np.log."),
+        (-np.log(chosen.mean()), "take the logarithm of each probability, then the mean."),
+        (-np.log(p.max(axis=1)).mean(), "take the probability of the *right* class, not the largest one."),
+        (-np.log(p).mean(), "only the probability of the right class counts."),
     )
-    require_number(share, float(right_share), "Count the rows whose largest entry is at the label.")
-    passed(f"loss {loss:.3f}, accuracy {share:.0%} on the check's own examples")
+    for wrong, message in mistakes:
+        require(np.isclose(loss, mean, rtol=1e-5) or not np.isclose(loss, wrong), message)
+    require(np.isclose(loss, mean, rtol=1e-5), f"the loss is {loss:.6g}, which is wrong{why or '.'}")
+    mistakes = (
+        (
+            np.mean(chosen > 0.5),
+            "with more than two classes, the largest probability may be below 1/2 and still be right.",
+        ),
+        (N * hits, "this is the number of right answers; the accuracy is their share."),
+        (100 * hits, "this is a percentage; the accuracy is a number from 0 to 1."),
+        (chosen.mean(), "this is a mean probability; count the right answers."),
+        (1 - hits, "this is the share of wrong answers."),
+    )
+    for wrong, message in mistakes:
+        require(np.isclose(share, hits, rtol=1e-5) or not np.isclose(share, wrong), message)
+    require_number(share, hits, "Count the rows whose largest entry is at the label.", 1e-5)
+    return hits
 
 
 def check_fits(sizes: Sequence[int]) -> None:
     """The kernel sizes for which convolution, pooling, convolution and pooling leave 12 maps of 5x5."""
-    require(isinstance(sizes, (list, tuple, set, np.ndarray)), f"expected a list of sizes, got {type(sizes).__name__}.")
-    given, expected = {int(size) for size in sizes}, {2, 3, 4, 5}
+    is_list = (
+        isinstance(sizes, list | tuple | set | range | np.ndarray) and np.ndim(list(sizes)) == 1 and len(sizes) > 0
+    )
+    require(is_list, f"expected a list of sizes, got {sizes!r:.60}.")
+    numbers = as_array(list(sizes))
+    require(bool((numbers == numbers.round()).all()), "a kernel size is a whole number.")
+    given, expected = {int(size) for size in numbers}, {2, 3, 4, 5}
     for K in sorted(given - expected):
         require(1 <= K <= 28, f"a kernel of size {K} does not lie on an image of 28x28.")
         side = ((28 - K + 1) // 2 - 2) // 2
@@ -96,16 +141,13 @@ def check_fits(sizes: Sequence[int]) -> None:
 
 def check_shortcut(Shortcut: type) -> None:
     """A layer that adds its input to what an inner network makes of it."""
-    require(
-        isinstance(Shortcut, type) and issubclass(Shortcut, cnnlib.Layer), "hand over a class made from cnnlib.Layer."
-    )
     rng = np.random.default_rng(5)
     layers = [cnnlib.Dense(4, 3, rng=rng), cnnlib.ReLU(), cnnlib.Dense(3, 4, rng=rng), cnnlib.Sigmoid()]
     inner = cnnlib.Network(layers, (4,)).astype(np.float64)
     x, dy = rng.standard_normal((2, 6, 4))
     before, dbefore, f = x.copy(), dy.copy(), inner.forward(x).copy()
-    layer = Shortcut(inner)
-    y = layer.forward(x)
+    layer = make_layer(Shortcut, inner)
+    y = run(layer.forward, x)
     require(np.array_equal(x, before), "forward changed its argument: the caller still needs x.")
     require(np.shape(y) != f.shape or not np.allclose(y, f), "this is f(x) alone; the input is to be added.")
     require_array(y, x + f, "y = x + inner.forward(x).")
@@ -117,14 +159,14 @@ def check_shortcut(Shortcut: type) -> None:
     df = inner.backward(dy).copy()
     layer.forward(x)
     inner.layers[0].dW[:] = 0
-    dx = layer.backward(dy)
+    dx = run(layer.backward, dy)
     require(np.array_equal(dy, dbefore), "backward changed its argument: the caller still needs dy.")
     require(np.shape(dx) != df.shape or not np.allclose(dx, df), "the path past the inner layers is missing: add dy.")
     require(
         bool(inner.layers[0].dW.any()), "backward must go through `inner`, too: its layers have no gradients otherwise."
     )
     require_array(dx, dy + df, "Two paths lead to x: dx = dy + inner.backward(dy).")
-    parameters, gradients = layer.parameters(), layer.gradients()
+    parameters, gradients = run(layer.parameters), run(layer.gradients)
     require(bool(parameters), "the layer names no trainable arrays: hand out those of `inner`.")
     own = {id(array) for array in inner.parameters().values()}
     require(len(parameters) == len(own), f"expected {len(own)} arrays, those of `inner`, got {len(parameters)}.")
@@ -149,30 +191,30 @@ def check_shortcut(Shortcut: type) -> None:
 def check_snapshot(take: Callable, go_back: Callable) -> None:
     """The whole state of a run, taken and brought back twice."""
     for optimizer in (cnnlib.Adam(0.01), cnnlib.SGD(0.1)):
-        run = _Run(optimizer)
-        run.steps(4)
-        then = run.state()
-        state = take(run.network, run.optimizer, run.rng)
-        require(_difference(then, run.state()) is None, "taking the snapshot changed the run itself.")
-        run.steps(5)
-        now, end = run.state(), run.parameters()
+        trial = _Run(optimizer)
+        trial.steps(4)
+        then = trial.state()
+        state = run(take, trial.network, trial.optimizer, trial.rng)
+        require(_difference(then, trial.state()) is None, "taking the snapshot changed the run itself.")
+        trial.steps(5)
+        now, end = trial.state(), trial.parameters()
         for again in ("", " the second time"):
-            go_back(run.network, run.optimizer, run.rng, state)
-            wrong = _difference(then, run.state())
+            run(go_back, trial.network, trial.optimizer, trial.rng, state)
+            wrong = _difference(then, trial.state())
             if wrong is not None and again:
                 raise WrongAnswer(
                     f"the first time it works, but not again: {wrong} changed within the snapshot. Copy back."
                 )
             if wrong is not None:
-                now_same = np.array_equal(run.state()[wrong], now[wrong])
+                now_same = np.array_equal(trial.state()[wrong], now[wrong])
                 found = "as after the last step" if now_same else "not as in the snapshot"
                 hint = (
                     "Training changes it in place: keep a copy." if wrong in CHANGED else "Keep it, and bring it back."
                 )
                 raise WrongAnswer(f"{wrong}: {found}. {hint}")
-            run.steps(5)
+            trial.steps(5)
             require(
-                all(np.array_equal(end[name], array) for name, array in run.parameters().items()),
+                all(np.array_equal(end[name], array) for name, array in trial.parameters().items()),
                 f"everything seems to be back, but the next steps differ{again}.",
             )
     passed("With Adam and with momentum, twice: every bit as before.")
@@ -218,45 +260,60 @@ def _difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> str
 
 def check_dropout(Dropout: type) -> None:
     """A layer that drops numbers at random in training."""
-    require(
-        isinstance(Dropout, type) and issubclass(Dropout, cnnlib.Layer), "hand over a class made from cnnlib.Layer."
-    )
     rng = np.random.default_rng(8)
     x = rng.uniform(1, 2, (400, 5, 6)).astype(np.float32)
     before, dy = x.copy(), rng.uniform(1, 2, x.shape).astype(np.float32)
-    layer = Dropout(0.2, rng=np.random.default_rng(9))
+    layer = make_layer(Dropout, 0.2, rng=np.random.default_rng(9))
     require(
         getattr(layer, "active", None) is True, "a new layer must have the attribute `active`, with the value True."
     )
-    y = layer.forward(x)
+    y = run(layer.forward, x)
     require(np.array_equal(x, before), "forward changed its argument: the caller still needs x.")
-    require(y.shape == x.shape, f"the output has the shape {y.shape}, expected {x.shape}.")
+    require(np.shape(y) == x.shape, f"the output has the shape {np.shape(y)}, expected {x.shape}.")
     dropped = y == 0
-    require(bool((dropped != dropped[:1]).any()), "every example loses the same entries: draw for each anew.")
-    share = dropped.mean()
-    require(abs(share - 0.8) > 0.05, "80 % are dropped at rate 0.2: rate is the share that goes, not that stays.")
-    require(abs(share - 0.2) < 0.05, f"{share:.0%} of the numbers are zero at rate 0.2, expected about 20 %.")
+    _check_dropped(dropped)
     kept = y[~dropped] / x[~dropped]
     require(not np.allclose(kept, 1), "what is left is not made larger: divide by 1 - rate, or the sum shrinks.")
     require(
         np.allclose(kept, 1.25), f"what is left is multiplied by {kept.mean():.3g}, expected 1 / (1 - rate) = 1.25."
     )
-    dx = layer.backward(dy)
-    require(dx.shape == x.shape, f"dx has the shape {dx.shape}, expected {x.shape}.")
+    dx = run(layer.backward, dy)
+    require(np.shape(dx) == x.shape, f"dx has the shape {np.shape(dx)}, expected {x.shape}.")
     require(np.array_equal(dx == 0, dropped), "backward drops other entries than forward did: keep the factors.")
     require(not np.allclose(dx[~dropped], dy[~dropped]), "backward forgets the factor 1 / (1 - rate).")
     require_array(dx, dy * np.where(dropped, 0, 1.25).astype(np.float32), "dx = dy * factor.", 1e-5)
     require(
-        not np.array_equal(layer.forward(x) == 0, dropped), "two passes drop the same entries: draw anew each time."
+        not np.array_equal(run(layer.forward, x) == 0, dropped),
+        "two passes drop the same entries: draw anew each time.",
+    )
+    twin = make_layer(Dropout, 0.2, rng=np.random.default_rng(9))
+    require(
+        np.array_equal(run(twin.forward, x) == 0, dropped),
+        "two layers with the same `rng` drop different entries: draw from the `rng` that was handed over.",
     )
     for way, result in (("forward", y), ("backward", dx)):
         require(
             result.dtype == np.float32, f"{way} turns float32 into {result.dtype}: training would run in the latter."
         )
+    none = run(make_layer(Dropout, 0.0).forward, x)
+    require(np.array_equal(none, x), "with rate=0 nothing is dropped, and the output is the input.")
     layer.active = False
-    y = layer.forward(x)
+    y = run(layer.forward, x)
     require(not (y == 0).any(), "entries are dropped although `active` is False.")
     require(np.allclose(y, x), "when not active, the layer must return its input; the scaling belongs to training.")
-    require(np.allclose(layer.backward(dy), dy), "when not active, backward must return dy as it is.")
+    require(np.allclose(run(layer.backward, dy), dy), "when not active, backward must return dy as it is.")
     require(layer.config == {"rate": 0.2}, f"config is {layer.config}, expected {{'rate': 0.2}}.")
     passed("It drops, scales, remembers, and rests when it should.")
+
+
+def _check_dropped(dropped: np.ndarray) -> None:
+    """Say whether these entries, True where they were dropped at rate 0.2, were drawn each for itself."""
+    require(bool((dropped != dropped[:1]).any()), "every example loses the same entries: draw for each anew.")
+    share = dropped.mean()
+    require(abs(share - 0.8) > 0.05, "80 % are dropped at rate 0.2: rate is the share that goes, not that stays.")
+    require(abs(share - 0.2) < 0.05, f"{share:.0%} of the numbers are zero at rate 0.2, expected about 20 %.")
+    columns = dropped.reshape(len(dropped), -1)
+    # Of entries drawn independently, over 400 examples, two columns correlate by 0.05 or so, and by 0.2 at most.
+    alike = np.abs(np.corrcoef(columns.T))[np.triu_indices(columns.shape[1], 1)].max()
+    require(alike < 0.4, "entries of one example are dropped together, such as whole rows: draw one for each number.")
+    require(columns.sum(axis=1).std() > 1, "every example loses equally many: draw for each number by itself.")

@@ -1,4 +1,4 @@
-"""Chapter 22, Where the time goes: its figures, then the checks of its exercises."""
+"""Chapter 23, Where the time goes: its figures, then the checks of its exercises."""
 
 from collections.abc import Callable
 

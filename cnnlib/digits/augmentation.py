@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnlib.config import check_number
-from cnnlib.digits.checks import check_images, check_rng
+from cnnlib.checks import check_images, check_number, check_rng
 from cnnlib.digits.mnist_frame import FIELD, to_mnist_frame
 from cnnlib.digits.strokes import draw_segments
 

@@ -5,7 +5,7 @@ A box is ``(top, left, bottom, right)`` in pixels; bottom and right lie outside 
 
 import numpy as np
 
-from cnnlib.config import as_float_array, check_number
+from cnnlib.checks import as_float_array, check_number
 from cnnlib.digits.scenes import SIZE, Scenes
 from cnnlib.layers import Sigmoid, Softmax
 from cnnlib.losses import one_hot

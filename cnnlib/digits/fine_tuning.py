@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnlib.blas import one_blas_thread
-from cnnlib.config import check_int, check_positive_int
+from cnnlib.checks import check_images, check_int, check_positive_int
 from cnnlib.digits.augmentation import Distortion
-from cnnlib.digits.checks import check_images
 from cnnlib.digits.datasets import load_digits
 from cnnlib.losses import CategoricalCrossEntropy, one_hot
 from cnnlib.network import Network

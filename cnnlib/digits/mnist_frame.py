@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from cnnlib.digits.checks import check_images
+from cnnlib.checks import check_images
 from cnnlib.files import open_regular
 
 if TYPE_CHECKING:

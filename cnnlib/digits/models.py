@@ -4,7 +4,7 @@ from importlib import resources
 
 import numpy as np
 
-from cnnlib.digits.checks import check_rng
+from cnnlib.checks import check_rng
 from cnnlib.layers.activations import ReLU, Softmax
 from cnnlib.layers.convolution import Convolutional
 from cnnlib.layers.dense import Dense

@@ -410,8 +410,8 @@ def _with_article(digit: int) -> str:
 
 
 def _percent(p: float) -> str:
-    """Return a probability in percent, never rounded up to 100%."""
-    return f"{min(round(100 * float(p)), 99)}%"
+    """Return a probability in percent, rounded down, so that ten of them add up to 100% at most; nothing is certain."""
+    return f"{min(int(100 * float(p) + 1e-9), 99)}%"
 
 
 def _button(text: str, action, tooltip: str) -> widgets.Button:

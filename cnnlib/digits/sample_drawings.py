@@ -7,7 +7,7 @@ size and slant. The drawings are tidier than people's, so they show what goes wr
 
 import numpy as np
 
-from cnnlib.config import check_int, check_positive_int
+from cnnlib.checks import check_int, check_positive_int
 from cnnlib.digits.strokes import CANVAS
 
 POINTS_PER_PIECE = 8  # of the smooth curve, from one point of the path to the next

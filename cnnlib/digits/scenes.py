@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from cnnlib.config import check_number, check_positive_int, check_shape
-from cnnlib.digits.checks import check_images, check_rng
+from cnnlib.checks import check_images, check_number, check_positive_int, check_rng, check_shape
 
 SIZE = 64  # pixels of a side
 INK = 64  # of 255: what a pixel needs at least to belong to a digit

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnlib.config import as_float_array, check_number
+from cnnlib.checks import as_float_array, check_number
 from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN_DIAMETER
 
 CANVAS = 280  # width and height of the canvas that people draw on, in its pixels

@@ -65,6 +65,5 @@ class Softmax(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) not in (1, 3) or min(input_shape) < 1:
-            expected = "scores (M,) or (M, H, W) per example"
-            raise ValueError(f"{self!r} expected {expected}, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected scores (M,) or (M, H, W) per example, got the shape {input_shape}")
         return input_shape

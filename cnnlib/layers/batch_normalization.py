@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.config import check_dtype, check_number, check_positive_int
+from cnnlib.checks import check_dtype, check_number, check_positive_int
 from cnnlib.layers.layer import Layer
 
 
@@ -58,10 +58,9 @@ class BatchNormalization(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         rows = as_rows(x)  # (C, m)
-        mean, variance = self.running_mean, self.running_variance
-        if self.training:
-            self.m = self.total(rows.shape[1])
-            mean = self.total(rows.sum(axis=1)) / self.m
+        self.m = self.total(rows.shape[1])
+        mean = self.total(rows.sum(axis=1)) / self.m if self.training else self.running_mean
+        variance = self.running_variance
         self.x_hat = rows - mean[:, np.newaxis]
         if self.training:
             variance = self.total(np.vecdot(self.x_hat, self.x_hat)) / self.m
@@ -91,7 +90,7 @@ class BatchNormalization(Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) not in (1, 3) or input_shape[0] != self.channels:
             expected = f"({self.channels}, H, W) or ({self.channels},)"
-            raise ValueError(f"{self!r} expected {expected} per example, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected {expected} per example, got the shape {input_shape}")
         return input_shape
 
 

@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from cnnlib.config import as_array, check_int, check_positive_int, check_shape, shown
+from cnnlib import checks
 from cnnlib.initializers import initialize
 from cnnlib.layers.layer import Layer
 
-MAX_PADDING, MAX_STRIDE = 1_000, 1_000_000  # more is a slip of the keyboard, or a file that means harm
 PadWidth = tuple[tuple[int, int], tuple[int, int]]  # ((above, below), (left, right))
 
 
@@ -48,7 +47,7 @@ def im2col(x: np.ndarray, kernel_size: int, stride: int = 1) -> np.ndarray:
     ValueError
         If the images are smaller than the kernel.
     """
-    x = as_array("x", x, ndim=4)
+    x = checks.as_array("x", x, ndim=4)
     (N, C, _, _), (h, w) = x.shape, count_patches(x.shape, kernel_size, stride)
     # The way in memory for a step along each index: i leads to the next row of pixels, r leads `stride` rows on.
     image, channel, row, column = x.strides
@@ -73,10 +72,7 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], kernel_size: int,
     ndarray of shape (N, C, H, W)
     """
     (N, C, H, W), (h, w) = shape, count_patches(shape, kernel_size, stride)
-    cols = as_array("cols", cols)
-    if cols.shape != (C * kernel_size**2, h * w * N):
-        raise ValueError(f"cols must be of shape {(C * kernel_size**2, h * w * N)}, got {cols.shape}")
-    cols = cols.reshape(C, kernel_size, kernel_size, h, w, N)
+    cols = checks.check_columns(cols, (C * kernel_size**2, h * w * N)).reshape(C, kernel_size, kernel_size, h, w, N)
     x = np.zeros((C, H, W, N), cols.dtype)
     for i in range(kernel_size):
         for j in range(kernel_size):
@@ -86,13 +82,8 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], kernel_size: int,
 
 def count_patches(shape: tuple[int, int, int, int], kernel_size: int, stride: int) -> tuple[int, int]:
     """Return h and w: how many patches images of that shape have; TypeError or ValueError if there are none."""
-    K, stride = check_positive_int("kernel_size", kernel_size), check_int("stride", stride, 1, MAX_STRIDE)
-    shape = check_shape("shape", shape)
-    if len(shape) != 4:
-        raise ValueError(f"shape must be (N, C, H, W), got {shape}")
-    if min(shape[2:]) < K:
-        raise ValueError(f"kernel_size {K} does not fit into images of shape {shape}")
-    return (shape[2] - K) // stride + 1, (shape[3] - K) // stride + 1
+    checks.check_patches(shape, kernel_size, stride)
+    return (shape[2] - kernel_size) // stride + 1, (shape[3] - kernel_size) // stride + 1
 
 
 class Convolutional(Layer):
@@ -148,13 +139,10 @@ class Convolutional(Layer):
         rng=None,
         dtype=np.float32,
     ):
-        self.channels = check_positive_int("channels", channels)
-        self.filters = check_positive_int("filters", filters)
-        self.kernel_size = check_positive_int("kernel_size", kernel_size)
-        self.stride = check_int("stride", stride, 1, MAX_STRIDE)
-        if isinstance(padding, str) and padding not in ("valid", "same"):
-            raise ValueError(f'padding must be "valid", "same" or a whole number, got {shown(padding)}')
-        self.padding = padding if isinstance(padding, str) else check_int("padding", padding, 0, MAX_PADDING)
+        self.channels = checks.check_positive_int("channels", channels)
+        self.filters = checks.check_positive_int("filters", filters)
+        self.kernel_size = checks.check_positive_int("kernel_size", kernel_size)
+        self.stride, self.padding = checks.check_stride(stride), checks.check_padding(padding)
         self.initializer = initializer
         area = kernel_size**2
         shape = (filters, channels, kernel_size, kernel_size)
@@ -181,15 +169,13 @@ class Convolutional(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3 or input_shape[0] != self.channels:
-            raise ValueError(
-                f"{self!r} expected ({self.channels}, H, W) per example, got the shape {tuple(input_shape)}"
-            )
-        sizes = []
-        for size, added in zip(input_shape[1:], self.compute_pad_width(*input_shape[1:]), strict=True):
-            if size + sum(added) < self.kernel_size:
-                raise ValueError(f"{self!r}: the kernel is larger than the padded image, of shape {tuple(input_shape)}")
-            sizes.append((size + sum(added) - self.kernel_size) // self.stride + 1)
-        return (self.filters, *sizes)
+            raise ValueError(f"{self!r} expected ({self.channels}, H, W) per example, got the shape {input_shape}")
+        pad_width = self.compute_pad_width(*input_shape[1:])
+        H, W = (size + sum(added) for size, added in zip(input_shape[1:], pad_width, strict=True))
+        if min(H, W) < self.kernel_size:
+            raise ValueError(f"{self!r}: the kernel is larger than the padded image, of shape {input_shape}")
+        h, w = ((size - self.kernel_size) // self.stride + 1 for size in (H, W))
+        return (self.filters, h, w)
 
     def compute_pad_width(self, height: int, width: int) -> PadWidth:
         """Return the zeros to add around an image of that size: ((above, below), (left, right))."""

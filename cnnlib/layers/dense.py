@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.config import check_positive_int
+from cnnlib.checks import check_positive_int
 from cnnlib.initializers import initialize
 from cnnlib.layers.layer import Layer
 
@@ -51,6 +51,6 @@ class Dense(Layer):
         return dy @ self.W.T
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if tuple(input_shape) != (self.inputs,):
-            raise ValueError(f"{self!r} expected {self.inputs} features per example, got shape {tuple(input_shape)}")
+        if input_shape != (self.inputs,):
+            raise ValueError(f"{self!r} expected {self.inputs} features per example, got shape {input_shape}")
         return (self.outputs,)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.config import as_rng, check_number
+from cnnlib.checks import as_rng, check_number
 from cnnlib.layers.layer import Layer
 
 

@@ -1,11 +1,11 @@
 """What every layer is, something that goes forward and then backward; and the layers that hold layers."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from cnnlib.config import Configured, as_array, as_float_array, check_dtype, check_instance, check_shape, shown
+from cnnlib import checks
+from cnnlib.config import Configured
 
 
 class Layer(Configured):
@@ -20,8 +20,7 @@ class Layer(Configured):
     runs, `check_input`; before `backward` runs, `check_gradient`; and `output_shape` sees nothing but a shape.
 
     `forward` keeps its input and its output themselves, not copies, so neither may be changed in place before
-    `backward`. Of what is kept as ``x`` or ``y``, some 256 numbers are compared, which are all of a small array. The
-    copies that train and predict do without, since they do not give these arrays out.
+    `backward`. Of what is kept as ``x`` or ``y``, some 256 numbers are compared, which are all of a small array.
 
     Attributes
     ----------
@@ -34,8 +33,9 @@ class Layer(Configured):
     needs_dx : bool
         Whether dL/dx is needed. Training does not need it of the first layer, where it would be the gradient of the
         data; a layer for which it is expensive then returns None.
-    watches : bool
-        Whether `backward` finds out that the kept input or output was changed in place.
+    is_checked : bool
+        Whether what `forward` and `backward` are given is checked, and what they keep is watched. The copies that train
+        and predict work with do without: they are given checked arrays, and do not give out what they keep.
     training : bool
         Whether the layer is in training mode. Layers that behave differently in prediction, such as dropout, look here.
         Training and prediction set it on copies of their own (see `copy_layer`); it is False on the layer itself.
@@ -47,18 +47,13 @@ class Layer(Configured):
     statistics: tuple[str, ...] = ()
     layers: Sequence["Layer"] = ()
     needs_dx: bool = True
-    watches: bool = True
+    is_checked: bool = True
     training: bool = False
     communicator = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "forward" in vars(cls):
-            cls.forward = _checked_forward(cls.forward)
-        if "backward" in vars(cls):
-            cls.backward = _checked_backward(cls.backward)
-        if "output_shape" in vars(cls):
-            cls.output_shape = _checked_output_shape(cls.output_shape)
+        checks.wrap_methods(cls, checks.LAYER_METHODS)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return ``y = f(x)``."""
@@ -70,7 +65,10 @@ class Layer(Configured):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output example, given that of one input example; ValueError if they do not fit."""
-        return check_shape("input_shape", input_shape)
+        return checks.check_shape("input_shape", input_shape)
+
+    check_input = checks.check_input
+    check_gradient = checks.check_gradient
 
     def parameters(self) -> dict[str, np.ndarray]:
         """The trainable arrays by name. They are the arrays themselves: changing one changes the layer.
@@ -94,43 +92,18 @@ class Layer(Configured):
         RuntimeError
             If there was no backward pass yet.
         """
-        for name in self.params:
-            if not hasattr(self, f"d{name}"):
-                raise RuntimeError(f"{self!r} has no d{name} yet: call forward, then backward, before gradients")
+        checks.check_gradients_exist(self)
         own = {name: getattr(self, f"d{name}") for name in self.params}
         return own | place_names(layer.gradients() for layer in self.layers)
 
     def astype(self, dtype: np.typing.DTypeLike) -> "Layer":
         """Convert the parameters, in place, and with them everything that the layer computes; return the layer."""
-        dtype = check_dtype(dtype)
+        dtype = checks.check_dtype(dtype)
         for name in (*self.params, *self.statistics):
             setattr(self, name, getattr(self, name).astype(dtype))
         for layer in self.layers:
             layer.astype(dtype)
         return self
-
-    def check_input(self, x: np.typing.ArrayLike) -> np.ndarray:
-        """Return `x` in the dtype of the parameters; TypeError or ValueError if `forward` cannot compute with it."""
-        x = as_float_array("x", x, getattr(self, self.params[0]).dtype if self.params else None)
-        if x.ndim < 2:
-            raise ValueError(f"{self!r} expected a batch of examples (N, ...), got an array of shape {x.shape}")
-        self.output_shape(x.shape[1:])
-        return x
-
-    def check_gradient(self, dy: np.typing.ArrayLike) -> np.ndarray:
-        """Return `dy` as an array; an error if `forward` has not run, or does not fit to what it has left."""
-        if not hasattr(self, "y_shape"):
-            raise RuntimeError(f"{self!r} has no y yet: call forward before backward")
-        for name, numbers in self.kept.items():
-            if numbers != sample(getattr(self, name)):
-                raise RuntimeError(
-                    f"{name} of {self!r} was changed in place after forward, so that its gradient would be wrong: "
-                    "give forward a copy, or change a copy of what it returned"
-                )
-        dy = as_float_array("dy", dy)
-        if dy.shape != self.y_shape:
-            raise ValueError(f"{self!r} expected dy of the shape of y, {self.y_shape}, got {dy.shape}")
-        return dy
 
 
 def place_names(arrays: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -142,47 +115,6 @@ def place_names(arrays: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray
             path = ".".join(filter(None, (str(index), name.removeprefix(kind))))
             joined[kind + path] = array
     return joined
-
-
-def _checked_forward(forward: Callable) -> Callable:
-    """Return a `forward` that computes with checked input, and remembers the shape of its output for `backward`."""
-
-    @functools.wraps(forward)
-    def checked(self: Layer, x: np.typing.ArrayLike) -> np.ndarray:
-        if type(self).forward is not checked:  # called by super() from within a formula
-            return forward(self, x)
-        y = forward(self, self.check_input(x))
-        self.y_shape = y.shape
-        names = ("x", "y") if self.watches else ()
-        self.kept = {name: sample(vars(self)[name]) for name in names if name in vars(self)}
-        return y
-
-    return checked
-
-
-def _checked_backward(backward: Callable) -> Callable:
-    """Return a `backward` that computes with a checked gradient."""
-
-    @functools.wraps(backward)
-    def checked(self: Layer, dy: np.typing.ArrayLike) -> np.ndarray | None:
-        return backward(self, self.check_gradient(dy) if type(self).backward is checked else dy)
-
-    return checked
-
-
-def _checked_output_shape(output_shape: Callable) -> Callable:
-    """Return an `output_shape` that is given a tuple of whole numbers."""
-
-    @functools.wraps(output_shape)
-    def checked(self: Layer, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return output_shape(self, check_shape("input_shape", input_shape))
-
-    return checked
-
-
-def sample(array: np.ndarray) -> bytes:
-    """Return the bytes of some 256 numbers of an array, evenly spread: nearly all changes in place show in them."""
-    return array.ravel(order="K")[:: max(1, array.size >> 8)].tobytes()
 
 
 class Sequential(Layer):
@@ -210,20 +142,7 @@ class Sequential(Layer):
     """
 
     def __init__(self, layers: Sequence[Layer]):
-        self.layers = list(check_instance("layers", layers, Sequence, "a list of layers"))
-        if not self.layers:
-            raise ValueError(f"a {type(self).__name__} needs at least one layer, but layers is {shown(layers)}")
-        for index, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layers[{index}] must be a Layer, such as Dense(4, 2), got {shown(layer)}")
-        seen: set[int] = set()
-        for layer in all_layers(self):
-            if id(layer) in seen:
-                raise ValueError(f"{layer!r} stands there twice: every place needs a layer object of its own")
-            seen.add(id(layer))
-            for name in (*layer.params, *layer.statistics):
-                if not name.isidentifier() or name[-1].isdigit():  # "W1" of layer 2 would be called as "W" of layer 12
-                    raise ValueError(f"{layer!r}: the name of a parameter must not end in a digit, got {name!r}")
+        self.layers = checks.check_layers(type(self).__name__, layers, Layer)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         for layer in self.layers:
@@ -251,7 +170,7 @@ class Sequential(Layer):
 
     def check_input(self, x: np.typing.ArrayLike) -> np.ndarray:
         """Return `x` as an array: the layers check it further, one after the other."""
-        return as_float_array("x", x)
+        return checks.as_float_array("x", x)
 
     @property
     def needs_dx(self) -> bool:
@@ -272,7 +191,7 @@ class Sequential(Layer):
         return iter(self.layers)
 
     def __getitem__(self, index: int | slice) -> "Layer | Sequential":
-        check_instance("index", index, int | np.integer | slice, "a whole number or a slice")
+        checks.check_instance("index", index, int | np.integer | slice, "a whole number or a slice")
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
 
@@ -308,7 +227,7 @@ class Residual(Sequential):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape = super().output_shape(input_shape)
-        if shape != tuple(input_shape):
+        if shape != input_shape:
             raise ValueError(f"{type(self).__name__} adds f(x) to x: f must keep the shape {input_shape}, got {shape}")
         return shape
 
@@ -370,14 +289,6 @@ def copy_layer(layer: Layer) -> Layer:
     return twin
 
 
-def set_training(layer: Layer, training: bool, rng: np.random.Generator | None = None, communicator=None) -> None:
-    """Set the mode of a layer and of all layers within it; for training, what draws, and who trains with it."""
-    for each in (layer, *all_layers(layer)):
-        each.training, each.communicator = training, communicator
-        if rng is not None:
-            each.rng = rng
-
-
 def batch_last(x: np.ndarray) -> np.ndarray:
     """Return `x`, of the same shape, laid out in memory so that neighbours in the batch are neighbours in memory.
 
@@ -386,8 +297,6 @@ def batch_last(x: np.ndarray) -> np.ndarray:
     without gaps, whatever the size of the image. Every layer is right for any order, and fast for this one. (PyTorch
     calls such a thing a memory format; its `channels_last` is another.)
     """
-    x = as_array("x", x)
-    if x.ndim == 0:
-        raise ValueError(f"x must be a batch of examples (N, ...), got the single number {x}")
+    x = checks.as_examples(x)
     last = np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
     return last.transpose(-1, *range(x.ndim - 1))

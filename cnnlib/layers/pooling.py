@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.config import check_positive_int
+from cnnlib.checks import check_positive_int
 from cnnlib.layers.layer import Layer
 
 
@@ -61,9 +61,9 @@ class MaxPooling(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3:
-            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {input_shape}")
         if min(input_shape[1:]) < self.size:
-            raise ValueError(f"{self!r}: the window is larger than the image, of shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r}: the window is larger than the image, of shape {input_shape}")
         channels, *sizes = input_shape
         return (channels, *((n - self.size) // self.stride + 1 for n in sizes))
 
@@ -114,9 +114,9 @@ class AveragePooling(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3 or min(input_shape) < 1:
-            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {input_shape}")
         if self.size is None:
             return input_shape[:1]
         if min(input_shape[1:]) < self.size:
-            raise ValueError(f"{self!r}: the window is larger than the image, of shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r}: the window is larger than the image, of shape {input_shape}")
         return (input_shape[0], *(n // self.size for n in input_shape[1:]))

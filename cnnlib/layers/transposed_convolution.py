@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cnnlib.config import check_int, check_positive_int
+from cnnlib.checks import MAX_PADDING, check_int, check_positive_int, check_stride
 from cnnlib.initializers import initialize
-from cnnlib.layers.convolution import MAX_PADDING, MAX_STRIDE, col2im, crop, im2col, pad
+from cnnlib.layers.convolution import col2im, crop, im2col, pad
 from cnnlib.layers.layer import Layer
 
 
@@ -67,7 +67,7 @@ class TransposedConvolution(Layer):
         self.channels = check_positive_int("channels", channels)
         self.filters = check_positive_int("filters", filters)
         self.kernel_size = check_positive_int("kernel_size", kernel_size)
-        self.stride = check_int("stride", stride, 1, MAX_STRIDE)
+        self.stride = check_stride(stride)
         self.padding = check_int("padding", padding, 0, MAX_PADDING)
         self.initializer = initializer
         area = kernel_size**2 / stride**2  # how many kernels cover a pixel of the output, on average
@@ -98,9 +98,8 @@ class TransposedConvolution(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3 or input_shape[0] != self.channels or min(input_shape) < 1:
-            expected = f"({self.channels}, H, W)"
-            raise ValueError(f"{self!r} expected {expected} per example, got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected ({self.channels}, H, W) per example, got the shape {input_shape}")
         sizes = [(size - 1) * self.stride + self.kernel_size - 2 * self.padding for size in input_shape[1:]]
         if min(sizes) < 1:
-            raise ValueError(f"{self!r}: the padding cuts everything off, for the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r}: the padding cuts everything off, for the shape {input_shape}")
         return (self.filters, *sizes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.config import check_positive_int
+from cnnlib.checks import check_positive_int
 from cnnlib.layers.layer import Layer
 
 
@@ -38,6 +38,6 @@ class Upsampling(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3:
-            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {tuple(input_shape)}")
+            raise ValueError(f"{self!r} expected images (C, H, W), got the shape {input_shape}")
         channels, height, width = input_shape
         return (channels, height * self.size, width * self.size)

@@ -125,3 +125,94 @@ class OtherForward(cnnlib.ReLU):
 def test_a_useless_answer_is_explained(call, message):
     with pytest.raises(WrongAnswer, match=message):
         call()
+
+
+# The museum
+
+MUSEUM = [
+    (chapter.ReversedKernel, {"dW"}, (2, 3, 3)),
+    (chapter.LastPatchOnly, {"dx"}, (2, 3, 3)),
+    (chapter.MaskOfOutputs, {"dx"}, ()),
+]
+
+
+@pytest.mark.parametrize(("fault", "wrong", "arguments"), MUSEUM)
+def test_a_fault_of_the_museum_is_caught(fault, wrong, arguments):
+    layer = fault(*arguments, rng=rng()) if arguments else fault()
+    with pytest.raises(cnnlib.GradientError, match="central differences say"):
+        cnnlib.gradient_check(layer, normal(2, 2, 5, 4))
+    errors = cnnlib.gradient_check(layer, normal(2, 2, 5, 4), tolerance=np.inf)
+    assert {name for name, error in errors.items() if error > 1e-7} == wrong
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        chapter.ReversedKernel(2, 3, 1, rng=rng()),
+        chapter.LastPatchOnly(2, 3, 2, 2, rng=rng()),
+        chapter.LastPatchOnly(2, 3, 1, rng=rng()),
+    ],
+)
+def test_where_a_fault_of_the_museum_hides(layer):
+    cnnlib.gradient_check(layer, normal(2, 2, 6, 4))
+
+
+def test_museum_shows_the_right_curve_beside_each():
+    chapter.draw_museum({"a": ([2.0, 1.0], 0.5), "b": ([2.0, 0.5], 0.75)}, [1.5, 0.4])
+    axes = chapter.plt.gcf().axes
+    assert [axis.get_title() for axis in axes] == ["a\n50% read", "b\n75% read"]
+    assert [axis.get_lines()[0].get_ydata().tolist() for axis in axes] == [[1.5, 0.4]] * 2
+
+
+NONSENSE = [None, "1", [], {}, object(), np.nan, lambda *_: None, 3 + 2j]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_nonsense_is_refused_without_an_error(nonsense):
+    for call in (chapter.check_verdict, chapter.check_repaired):
+        with pytest.raises(WrongAnswer):
+            call(nonsense, "mask")
+        with pytest.raises(WrongAnswer):
+            call(1, nonsense)
+
+
+class NoBackward(cnnlib.ReLU):
+    def backward(self, dy):
+        return None
+
+
+class StopsForward(cnnlib.ReLU):
+    def forward(self, x):
+        raise IndexError("off by one")
+
+
+class WrongSign(cnnlib.ReLU):
+    def backward(self, dy):
+        return -super().backward(dy)
+
+
+class HalfSlope(cnnlib.ReLU):
+    def backward(self, dy):
+        return dy * np.where(self.x > 0, 1, 0.5)
+
+
+class OtherShape(cnnlib.ReLU):
+    def backward(self, dy):
+        return super().backward(dy)[0]
+
+
+@pytest.mark.parametrize(
+    ("repaired", "message"),
+    [
+        (NoBackward, "dx|NoneType|backward"),
+        (StopsForward, "IndexError: off by one"),
+        (WrongSign, "central differences say"),
+        (HalfSlope, "central differences say"),
+        (OtherShape, "shape"),
+        (cnnlib.Dense, "TypeError"),
+        (int, "the class itself"),
+    ],
+)
+def test_what_is_not_repaired_is_refused(repaired, message):
+    with pytest.raises(WrongAnswer, match=message):
+        chapter.check_repaired(1, repaired)

@@ -1,10 +1,24 @@
 """What the checks share: an answer passes with one line, or `WrongAnswer` says what is wrong."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import cnnlib
-from cnnbook.checking import WrongAnswer, passed, require, require_array, require_gradients, require_number
+from cnnbook.checking import (
+    WrongAnswer,
+    as_array,
+    as_number,
+    make_layer,
+    passed,
+    require,
+    require_array,
+    require_gradients,
+    require_number,
+    run,
+)
 
 EXPECTED = np.array([[1.0, 2.0]])
 
@@ -19,6 +33,13 @@ def test_right_answers_say_nothing(capsys):
     require(True, "no")
     require_number(np.float32(1 / 3), 1 / 3, "A third.")
     require_array(EXPECTED + 1e-9, EXPECTED, "Count.")
+    require_array([[1, Fraction(2)]], EXPECTED, "Count.")
+    for one in (1, 1.0, True, np.float32(1), np.array([1]), np.array([[1.0]]), Fraction(1), Decimal(1), [1]):
+        require_number(one, 1, "One.")
+        assert isinstance(as_number(one), float)
+    assert as_array([[1], [2]], "w", (2,)).tolist() == [1, 2]
+    assert run(lambda x, y: x - y, 3, y=1) == 2
+    require_gradients(make_layer(cnnlib.Dense, 3, outputs=2), np.ones((2, 3)))
     require_gradients(cnnlib.Dense(3, 2, rng=np.random.default_rng(0)), np.ones((2, 3)))
     assert capsys.readouterr().out == ""
 
@@ -53,10 +74,24 @@ class Forgetful(cnnlib.ReLU):
     ("judge", "message"),
     [
         (lambda: require(False, "no."), r"^no\.$"),
-        (lambda: require_number("1", 1, "One."), "expected a number, got str"),
+        (lambda: require_number("1", 1, "One."), "expected numbers, got str"),
+        (lambda: require_number(None, 1, "One."), "expected numbers, got NoneType"),
+        (lambda: require_number(1j, 1, "One."), "got a complex number"),
+        (lambda: require_number([1, 2], 1, "One."), "a single number, got 2"),
         (lambda: require_number(1.1, 1, "One."), r"^1\.1 is not it\. One\.$"),
         (lambda: require_number(np.nan, 1, "One."), "nan is not it"),
-        (lambda: require_array([1, 2], EXPECTED, "Count."), "expected an ndarray, got list"),
+        (lambda: require_array([1, 2], EXPECTED, "Count."), r"the shape is \(2,\), expected \(1, 2\)"),
+        (lambda: require_array([[1, None]], EXPECTED, "Count."), "expected numbers, got list"),
+        (lambda: require_array([[1], [2, 3]], EXPECTED, "Count."), "expected numbers, got list"),
+        (
+            lambda: require_array([[3, 2]], EXPECTED, "Count.", tell=False),
+            r"^the entry at \(0, 0\) is not right\. Count\.$",
+        ),
+        (lambda: as_array(np.ones((2, 3)), "W", (3, 2)), r"^W has the shape \(2, 3\), expected \(3, 2\)\.$"),
+        (lambda: run(None), "expected a function, got NoneType"),
+        (lambda: run(lambda x: x[3], [1, 2]), "stops with IndexError: list index out of range, at: "),
+        (lambda: make_layer(cnnlib.Dense(3, 2)), "expected a class that is a Layer, got Dense"),
+        (lambda: make_layer(cnnlib.Dense), "your code stops with TypeError"),
         (lambda: require_array(EXPECTED.T, EXPECTED, "Count."), r"the shape is \(2, 1\), expected \(1, 2\)\. Count\."),
         (lambda: require_array(2 * EXPECTED, EXPECTED, "Count."), r"the entry at \(0, 0\) is 2, expected 1\. Count\."),
         (lambda: require_gradients(Unscaled(3, 2), np.ones((2, 3))), "central differences say"),

@@ -121,6 +121,45 @@ class MiddleForgotten(LowRank):
         return dx
 
 
+class Scalar(Scale):
+    def __init__(self, features):
+        self.features, self.g, self.b = features, np.ones(()), np.zeros(())
+
+
+class NoShift(Scale):
+    def forward(self, x):
+        super().forward(x)
+        return x * self.g
+
+
+class MeanOfBatch(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.db = dy.mean(axis=0)
+        return dx
+
+
+class Zeros(LowRank):
+    def __init__(self, inputs, outputs, rank, rng):
+        super().__init__(inputs, outputs, rank, rng)
+        self.V = np.zeros_like(self.V)
+
+
+class Ones(LowRank):
+    def __init__(self, inputs, outputs, rank, rng):
+        super().__init__(inputs, outputs, rank, rng)
+        self.U = np.ones_like(self.U)
+
+
+class NoMiddle(LowRank):
+    def forward(self, x):
+        return super().forward(x) - self.b
+
+
+class Unlisted(LowRank):
+    params = ("U", "V")
+
+
 def nearest_mean():
     digits = load_digits()
     images = digits.train_images.reshape(-1, 784) / 255
@@ -140,7 +179,11 @@ def absorb(x, W, b):
 RIGHT = [
     (chapter.check_parameters, (105_214,)),
     (chapter.check_by_hand, (DW, DB, DX)),
+    (chapter.check_parameters, (np.array([105_214.0]),)),
     (chapter.check_by_hand, (DW.tolist(), DB.tolist(), DX.tolist())),
+    (chapter.check_by_hand, (DW, DB[:, np.newaxis], DX)),
+    (chapter.check_nearest_mean, (W.astype("f"), B[np.newaxis])),
+    (chapter.check_absorb, (lambda *a: [part.tolist() for part in absorb(*a)],)),
     (chapter.check_absorb, (absorb,)),
     (chapter.check_absorb, (lambda x, W, b: (np.hstack([np.ones((len(x), 1)), x]), np.vstack([b, W])),)),
     (chapter.check_nearest_mean, (W, B)),
@@ -153,13 +196,37 @@ WRONG = [
     (chapter.check_parameters, (105_000,), "a bias too"),
     (chapter.check_parameters, (105_988,), "not for each input"),
     (chapter.check_parameters, (94_200,), "first layer alone"),
-    (chapter.check_parameters, ("105214",), "expected a number"),
+    (chapter.check_parameters, ("105214",), "expected numbers"),
+    (chapter.check_parameters, (785 * 120 + 121 * 84,), "last layer is missing"),
+    (chapter.check_parameters, (785 * 120 + 120 * 84 + 840,), "every layer"),
+    (chapter.check_parameters, (214,), "these are the biases"),
+    (chapter.check_parameters, (784 * 120 * 84 * 10,), "not multiplied"),
+    (chapter.check_parameters, (105_215,), "D M + M"),
+    (chapter.check_parameters, (None,), "expected numbers"),
     (chapter.check_by_hand, (DW.T, DB, DX), "transposed"),
     (chapter.check_by_hand, (DW / 2, DB, DX), "divided by N"),
     (chapter.check_by_hand, (DW, DB / 2, DX), "mean over the examples"),
     (chapter.check_by_hand, (DW, [[1, 0, -1], [2, 1, 0]], DX), "sum is missing"),
     (chapter.check_by_hand, (DW, [0, 3], DX), "summed over the outputs"),
     (chapter.check_by_hand, (DW, DB, -DX), "For dx"),
+    (chapter.check_by_hand, (DW, DB, DX.T), "transposed: its rows"),
+    (chapter.check_by_hand, (np.array([[1, 2], [0, -1]]) @ [[1, 0, -1], [2, 1, 0]], DB, DX), "x has to be transposed"),
+    (chapter.check_by_hand, (-DW, DB, DX), "is not right. For dW"),
+    (chapter.check_by_hand, (DW, [3, 1, 1], DX), "is not right. For db"),
+    (chapter.check_by_hand, (DW, DB, DX / 2), "is not right. For dx"),
+    (chapter.check_by_hand, (DW, DB, None), "dx: expected numbers, got NoneType"),
+    (chapter.check_by_hand, ("dW", DB, DX), "dW: expected numbers, got str"),
+    (chapter.check_absorb, (lambda x, W, b: np.hstack([x, np.ones((len(x), 1))]),), "separated by a comma"),
+    (chapter.check_absorb, (lambda x, W, b: (absorb(x, W, b)[0], absorb(x, W, -b)[1]),), "at the same end"),
+    (chapter.check_absorb, (lambda x, W, b: (absorb(x, W, b)[0] * 1, absorb(x, W, 2 * b)[1]),), "at the same end"),
+    (
+        chapter.check_absorb,
+        (lambda x, W, b: (np.hstack([x, np.full((len(x), 1), 2)]), np.vstack([W, b / 2])),),
+        "must be 1 for every",
+    ),
+    (chapter.check_absorb, (lambda x, W, b: (np.vstack([x, np.ones(4)]), W),), "one more column"),
+    (chapter.check_absorb, (lambda x, W, b: (np.hstack([x, 1]), W),), "stops with ValueError"),
+    (chapter.check_absorb, ("absorb",), "expected a function"),
     (
         chapter.check_absorb,
         (lambda x, W, b: (np.hstack([x, np.zeros((len(x), 1))]), np.vstack([W, b])),),
@@ -169,8 +236,25 @@ WRONG = [
     (chapter.check_absorb, (lambda x, W, b: (x, W),), "one more column"),
     (chapter.check_nearest_mean, (W.T, B), "a template is a column"),
     (chapter.check_nearest_mean, (W, np.zeros(10)), "without a bias"),
-    (chapter.check_nearest_mean, (W / 2, B), "factor of 2"),
+    (chapter.check_nearest_mean, (W / 2, B), "Compare the factors"),
     (chapter.check_nearest_mean, (-W, -B), "turn the signs"),
+    (chapter.check_nearest_mean, (W, -B), "another class"),
+    (chapter.check_nearest_mean, (W, B[:9]), "expected (10,)"),
+    (chapter.check_nearest_mean, (W * 255, B * 255**2), "divided by 255"),
+    (chapter.check_nearest_mean, (np.full((784, 10), np.nan), B), "not finite"),
+    (chapter.check_nearest_mean, (None, B), "W: expected numbers"),
+    (chapter.check_nearest_mean, (np.zeros((784, 10)), B), "another class"),
+    (chapter.check_scale, (Scalar,), "g has the shape ()"),
+    (chapter.check_scale, (NoShift,), "y_nd = g_d x_nd + b_d"),
+    (chapter.check_scale, (MeanOfBatch,), "central differences"),
+    (chapter.check_scale, (Scale(4),), "expected a class"),
+    (chapter.check_scale, (None,), "expected a class"),
+    (chapter.check_low_rank, (Zeros,), "V is all zeros"),
+    (chapter.check_low_rank, (Ones,), "must be random"),
+    (chapter.check_low_rank, (NoMiddle,), "y = x U V + b"),
+    (chapter.check_low_rank, (Unlisted,), "params is"),
+    (chapter.check_low_rank, (Scale,), "stops with TypeError"),
+    (chapter.check_low_rank, (3,), "expected a class"),
     (chapter.check_scale, (NoBatchSum,), "expected (4,)"),
     (chapter.check_scale, (NoInput,), "central differences"),
     (chapter.check_scale, (InPlace,), "changed x"),

@@ -1,5 +1,7 @@
 """Chapter 15: the checks of its exercises accept right answers, and name what is wrong with others."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,13 @@ def teach(network, images, labels, replay):
     FineTuner(network, replay).fine_tune(images, labels)
 
 
+def teach_with_labels(network, images, labels, replay):
+    often = np.resize(np.arange(len(images)), len(replay) // 7)
+    x = np.concatenate([images[often], replay])
+    t = np.concatenate([labels[often], network.predict(replay).argmax(axis=1)])
+    network.train(x, t, epochs=3, optimizer=cnnlib.SGD(0.005), progress=False)
+
+
 def teach_alone(network, images, labels, replay):
     network.train(images, labels, epochs=60, batch_size=2, optimizer=cnnlib.SGD(0.005), progress=False)
 
@@ -61,12 +70,51 @@ def test_right_answers(name, answer, capsys):
     ("name", "answer", "message"),
     [
         ("centre", (0.5, 1.75), "exchanged"),
-        ("centre", (1.0, 0.5), "column number times ink"),
+        ("centre", (2.0, 0.5), "column number times ink"),
         ("distance", (4,), "the segment ends"),
         ("distance", (20,), "root"),
         ("distance", (41**0.5,), "the end is nearer"),
         ("scaled", (8.75,), "wider"),
         ("scaled", (10.0,), "not scaled"),
+        ("centre", (2.75, 1.5), "counted from 0"),
+        ("centre", (7, 2), "divide by all"),
+        ("centre", (5 / 3, 1 / 3), "counts twice"),
+        ("centre", (1, 0.5), "middle of the image"),
+        ("centre", (1.75, 1), "row number times ink"),
+        ("distance", (6,), "squares"),
+        ("distance", (2,), "across alone"),
+        ("distance", (5 / 3,), "this is t"),
+        ("distance", (5,), "is not it"),
+        ("scaled", (12.5,), "needs room"),
+        ("scaled", (20,), "the height"),
+        ("scaled", (17.5,), "height of the points"),
+        ("scaled", (13.0,), "made small"),
+        ("scaled", (11,), "is not it"),
+        ("bright_on_dark", (lambda image: -image if image[0].mean() > 0.5 else image,), "border is bright|negative"),
+        ("bright_on_dark", (lambda image: 255 - image if image[0, 0] > 0.5 else image,), "not to 255"),
+        ("bright_on_dark", (lambda image: 1 - image if image[0, 0] > 0.5 else image,), "even a corner"),
+        ("bright_on_dark", (lambda image: np.abs(image - image[0, 0]),), "even a corner"),
+        ("bright_on_dark", (lambda image: (bright_on_dark(image) > 0.5) * 1.0,), "is 0"),
+        ("to_middle", (lambda image: np.roll(image, (-a for a in shift(image, False)[0]), (0, 1)),), "stops|wrong way"),
+        ("to_middle", (lambda image: np.roll(image, [-a for a in shift(image, False)[0]], (0, 1)),), "wrong way"),
+        ("to_middle", (lambda image: np.roll(image, [a - 1 for a in shift(image, False)[0]], (0, 1)),), "14, 14"),
+        ("to_middle", (lambda image: np.roll(image, shift(image, False)[0][0], 0),), "columns, too"),
+        ("to_middle", (lambda image: np.roll(image, shift(image, False)[0][1], 1),), "rows, too"),
+        ("to_middle", (lambda image: 2 * to_middle(image),), "doubled"),
+        ("thin", (lambda stroke, gap: thin(stroke, 2 * gap),), "once the gap"),
+        ("thin", (lambda stroke, gap: thin(stroke, np.nextafter(gap, 9)),), "at exactly the gap"),
+        ("thin", (lambda stroke, gap: thin(stroke[::-1], gap)[::-1],), "apart|other points|once the gap"),
+        ("thin", (lambda stroke, gap: np.vstack([thin(stroke, gap), stroke[-1:]]),), "apart|other points"),
+        ("thin", (lambda stroke, gap: thin(stroke, gap).tolist()[:1],), "last point"),
+        ("thin", (lambda stroke, gap: None,), "got NoneType"),
+        ("teach", (teach_with_labels,), "not hard labels"),
+        ("teach", (lambda network, *rest: teach(copy.deepcopy(network), *rest),), "not a copy"),
+        (
+            "teach",
+            (lambda network, images, labels, replay: teach(network, images, labels - 1, replay),),
+            "are read as",
+        ),
+        ("teach", (lambda network, images, labels, replay: teach(network, images, labels, images),), "are read as"),
         ("bright_on_dark", (lambda image: image,), "stayed so"),
         ("bright_on_dark", (lambda image: 1 - image,), "turned round"),
         ("bright_on_dark", (lambda image: 1 - image if image.mean() > 0.5 else image,), "only the border"),
@@ -83,3 +131,43 @@ def test_right_answers(name, answer, capsys):
 def test_wrong_answers(name, answer, message):
     with pytest.raises(WrongAnswer, match=message):
         getattr(chapter, f"check_{name}")(*answer)
+
+
+NONSENSE = [None, "1", [], {}, object(), 3 + 2j, np.nan, lambda *_: None, lambda *_: "x", lambda *_: 1 / 0]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("name", ["centre", "distance", "scaled", "bright_on_dark", "to_middle", "thin", "teach"])
+def test_nonsense_is_refused_without_an_error(name, nonsense):
+    arguments = (nonsense, nonsense) if name == "centre" else (nonsense,)
+    with pytest.raises(WrongAnswer):
+        getattr(chapter, f"check_{name}")(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("centre", (np.float32(1.75), [0.5])),
+        ("distance", (4.472,)),
+        ("scaled", (np.array(11.25),)),
+        ("bright_on_dark", (lambda image: bright_on_dark(image).astype(float),)),
+        ("to_middle", (lambda image: to_middle(image).astype(np.float32).astype(float),)),
+        ("thin", (lambda stroke, gap: thin(stroke, gap).tolist(),)),
+    ],
+)
+def test_other_types_are_right_as_well(name, answer, capsys):
+    getattr(chapter, f"check_{name}")(*answer)
+    assert capsys.readouterr().out.startswith("Right.")
+
+
+@pytest.mark.parametrize("slant", [0, 20, 40])
+def test_a_level_upstroke_makes_a_7_and_a_sloping_one_does_not(slant):
+    """What chapter 15 says of a 1 that is given a longer and longer stroke at the top."""
+    network = cnnlib.load_pretrained()
+    top, bottom = np.array([150.0 + slant, 40]), np.array([150.0 - slant, 240])
+    for length in range(60, 201, 20):
+        level, sloping = top - [length, 0], top + length * np.array([-1, 1]) / 2**0.5
+        images = np.stack([cnnlib.rasterize([np.array([tip, top, bottom])]) for tip in (level, sloping)])
+        p = network.predict(images)
+        assert p.argmax(axis=1).tolist() == [7, 1]
+        assert p.max(axis=1).min() > 0.98

@@ -24,7 +24,8 @@ def test_an_answer_is_marked_right_or_wrong(label, sign, color):
 def test_maps_have_their_numbers_and_one_scale():
     chapter.draw_maps(np.eye(28), np.arange(6.0)[:, None, None] * np.eye(28), np.ones((16, 10, 10)))
     axes = plt.gcf().axes
-    assert [axis.get_title() for axis in axes] == ["input", "", *map(str, range(6)), *map(str, range(16))]
+    assert [axis.get_title() for axis in axes[:24]] == ["input", "", *map(str, range(6)), *map(str, range(16))]
+    assert len(axes) == 26  # and a scale for each stage
     assert {axis.get_images()[0].get_clim() for axis in axes[2:8]} == {(0.0, 5.0)}
 
 
@@ -114,11 +115,31 @@ def test_right(function, answer, capsys):
     [
         (chapter.check_rates, lambda matrix: rates(matrix)[::-1], "exchanged"),
         (chapter.check_rates, lambda matrix: (matrix.diagonal() / matrix.sum(),) * 2, "all examples"),
-        (chapter.check_rates, lambda matrix: rates(matrix)[0], "two arrays"),
+        (chapter.check_rates, lambda matrix: rates(matrix)[0], "expected two arrays"),
         (chapter.check_rates, lambda matrix: (rates(matrix)[0],) * 2, "sums of the columns"),
         (chapter.check_top, lambda p, labels, k: top(-p, labels, k), r"\*lowest\* probability"),
         (chapter.check_top, lambda p, labels, k: np.mean(np.argsort(-p, axis=1)[:, k - 1] == labels), "in place 2"),
         (chapter.check_top, lambda p, labels, k: top(p, labels, 1), "is not it"),
+        (chapter.check_top, lambda p, labels, k: top(p, labels, k + 1), "not 1"),
+        (chapter.check_top, lambda p, labels, k: len(p) * top(p, labels, k), "number of hits"),
+        (chapter.check_top, lambda p, labels, k: 1 - top(p, labels, k), "is not it|number|lowest"),
+        (chapter.check_rates, lambda matrix: rates(matrix.T), "exchanged"),
+        (chapter.check_rates, lambda matrix: [100 * part for part in rates(matrix)], "not a percentage"),
+        (chapter.check_rates, lambda matrix: [1 - part for part in rates(matrix)], "1 minus the recall"),
+        (chapter.check_rates, lambda matrix: [part.mean() for part in rates(matrix)], "the shape is"),
+        (chapter.check_refuse, lambda *a: refuse(*a)[::-1], "the share comes first"),
+        (chapter.check_refuse, lambda p, *a: (len(p) * refuse(p, *a)[0], refuse(p, *a)[1]), "divide by their number"),
+        (chapter.check_refuse, lambda p, labels, c: refuse(p, labels, 0), "is not it"),
+        (chapter.check_strongest, lambda maps, f: np.array(strongest(maps, f))[[0, 2, 1]], "exchanged"),
+        (chapter.check_strongest, lambda maps, f: (f, *strongest(maps, f)[1:]), "does not give"),
+        (chapter.check_strongest, lambda maps, f: np.array(strongest(maps, f)) + 1, "does not give"),
+        (chapter.check_paired, lambda a, b: (np.sum(~a), np.sum(~b), 0.0), "these are mistakes"),
+        (chapter.check_paired, lambda a, b: (paired(a, b)[0] / 100, paired(a, b)[1] / 100, 0.0), "counts were asked"),
+        (chapter.check_paired, lambda a, b: (*paired(a, b)[:2], -paired(a, b)[2]), "the sign is wrong"),
+        (chapter.check_paired, lambda a, b: (*paired(a, b)[:2], 0.5), "count under the root"),
+        (chapter.check_paired, lambda a, b: paired(a, b) if (a != b).any() else (0, 0, np.nan), "expected 0"),
+        (chapter.check_temperature, lambda z, labels: temperature(z, labels, highest=2), "does not have the smallest"),
+        (chapter.check_temperature, lambda z, labels: np.nan, "the answer is nan"),
         (chapter.check_refuse, lambda *arguments: refuse(*arguments, strict=True), "exactly the threshold"),
         (chapter.check_refuse, lambda *arguments: refuse(*arguments, of_all=True), r"\*answered\* examples"),
         (
@@ -130,7 +151,7 @@ def test_right(function, answer, capsys):
         (chapter.check_strongest, lambda maps, f: np.unravel_index(maps[f].argmax(), maps[f].shape), "second axis"),
         (chapter.check_strongest, lambda maps, f: strongest(np.abs(maps), f), "absolute value"),
         (chapter.check_strongest, lambda maps, f: maps[:, f].argmax(), "three numbers; got 1"),
-        (chapter.check_strongest, lambda maps, f: strongest(-maps, f), "is strongest at"),
+        (chapter.check_strongest, lambda maps, f: strongest(-maps, f), "does not give its largest"),
         (chapter.check_paired, lambda a, b: (a.sum(), b.sum(), 0.0), r"\*only one\* of them"),
         (chapter.check_paired, lambda a, b: paired(b, a), "exchanged"),
         (chapter.check_paired, lambda a, b: (*paired(a, b)[:2], 5 / 13), "root of a [+] b"),
@@ -139,14 +160,45 @@ def test_right(function, answer, capsys):
             lambda a, b: (9, 4, (9 - 4) / 13**0.5) if (a != b).any() else (0, 0, 0 // 0),
             "ZeroDivisionError",
         ),
-        (chapter.check_paired, lambda a, b: (np.sum(a & b), np.sum(~a & ~b), 0.0), "only the second 4"),
-        (chapter.check_temperature, lambda z, labels: temperature(z, labels, inverse=True), "1/T"),
+        (chapter.check_paired, lambda a, b: (np.sum(a & b), np.sum(~a & ~b), 0.0), "which only the second"),
+        (chapter.check_temperature, lambda z, labels: temperature(z, labels, inverse=True), "1/τ"),
         (chapter.check_temperature, lambda z, labels: temperature(z, labels, safe=False), "overflowed"),
-        (chapter.check_temperature, lambda z, labels: temperature(z, labels, sign=-1), "has the smallest loss"),
-        (chapter.check_temperature, lambda z, labels: 1.0, "has the smallest loss"),
+        (
+            chapter.check_temperature,
+            lambda z, labels: temperature(z, labels, sign=-1),
+            "does not have the smallest loss",
+        ),
+        (chapter.check_temperature, lambda z, labels: 1.0, "does not have the smallest loss"),
         (chapter.check_temperature, in_place, "work on a copy"),
     ],
 )
 def test_wrong(function, answer, message):
     with pytest.raises(WrongAnswer, match=message):
         function(answer)
+
+
+NONSENSE = [None, "1", [], {}, object(), 3 + 2j, np.nan, lambda *_: None, lambda *_: "x", lambda *_: 1 / 0]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("name", ["rates", "top", "refuse", "strongest", "paired", "temperature"])
+def test_nonsense_is_refused_without_an_error(name, nonsense):
+    with pytest.raises(WrongAnswer):
+        getattr(chapter, f"check_{name}")(nonsense)
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [
+        (chapter.check_rates, lambda matrix: [part.tolist() for part in rates(matrix)]),
+        (chapter.check_rates, lambda matrix: np.array(rates(matrix), np.float32)),
+        (chapter.check_top, lambda p, labels, k: np.array(top(p, labels, k))),
+        (chapter.check_refuse, lambda *arguments: list(refuse(*arguments))),
+        (chapter.check_strongest, lambda maps, f: np.array(strongest(maps, f))),
+        (chapter.check_paired, lambda a, b: np.array(paired(a, b))),
+        (chapter.check_temperature, lambda z, labels: np.array([temperature(z, labels)])),
+    ],
+)
+def test_other_types_are_right_as_well(function, answer, capsys):
+    function(answer)
+    assert capsys.readouterr().out.startswith("Right.")

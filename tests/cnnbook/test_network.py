@@ -37,7 +37,15 @@ def test_count(capsys):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(2388, "biases"), (2194, "all 4 channels"), (3290, "rounded down"), (8410, "stride 2"), (2411, "each layer")],
+    [
+        (2388, "biases"),
+        (2194, "all 4 channels"),
+        (3290, "rounded down"),
+        (8410, "stride 2"),
+        (2411, "each layer"),
+        (2410.5, "whole"),
+        (None, "numbers"),
+    ],
 )
 def test_count_refuses(number, message):
     with pytest.raises(WrongAnswer, match=message):
@@ -61,8 +69,19 @@ def test_judge(capsys):
         (lambda p, labels: judge(p, labels, sign=1), "minus sign"),
         (lambda p, labels: judge(p, labels, mean=lambda v: np.sum(v) / p.size), "entries of p"),
         (lambda p, labels: judge(p, labels, right=lambda p, t: p[np.arange(len(p)), t] > 0.5), "below 1/2"),
-        (lambda p, labels: judge(p, labels)[0], "return loss, accuracy"),
-        (lambda p, labels: (judge(p, labels, mean=lambda v: v), 1.0), "must be one number"),
+        (lambda p, labels: judge(p, labels)[0], "expected two numbers"),
+        (lambda p, labels: (judge(p, labels, mean=lambda v: v)[0], 1.0), "a single number"),
+        (lambda p, labels: judge(p, labels)[::-1], "the loss comes first"),
+        (lambda p, labels: judge(p, labels, log=np.log2), "natural logarithm"),
+        (lambda p, labels: judge(p, labels, log=lambda q: np.log(q + 1e-8)), "a tiny probability was changed"),
+        (lambda p, labels: judge(p, labels, log=lambda q: np.log(q.clip(1e-7))), "a tiny probability was changed"),
+        (lambda p, labels: judge(p, p.argmax(axis=1)), "not the largest one"),
+        (lambda p, labels: (-np.log(p).mean(), 0.5), "only the probability of the right class"),
+        (lambda p, labels: (-np.log(p[np.arange(len(p)), labels].mean()), 0.5), "then the mean"),
+        (lambda p, labels: (judge(p, labels)[0], np.sum(p.argmax(axis=1) == labels)), "the number of right answers"),
+        (lambda p, labels: (judge(p, labels)[0], 100 * judge(p, labels)[1]), "a percentage"),
+        (lambda p, labels: (judge(p, labels)[0], 1 - judge(p, labels)[1]), "share of wrong"),
+        (lambda p, labels: (judge(p, labels)[0], p[np.arange(len(p)), labels].mean()), "a mean probability"),
     ],
 )
 def test_judge_refuses(wrong, message):
@@ -86,6 +105,10 @@ def test_fits(capsys):
         ([29], "does not lie"),
         ([24], "too little"),
         (5, "a list"),
+        ([], "a list"),
+        ([2.5, 3], "whole number"),
+        (["2"], "expected numbers"),
+        ("2345", "a list"),
     ],
 )
 def test_fits_refuses(sizes, message):
@@ -185,7 +208,7 @@ def test_shortcut_refuses(changes, message):
 
 
 def test_shortcut_refuses_what_is_no_layer():
-    with pytest.raises(WrongAnswer, match="a class made from"):
+    with pytest.raises(WrongAnswer, match="a class that is a Layer"):
         chapter.check_shortcut(Shortcut(cnnlib.Network([cnnlib.ReLU()], (2,))))
 
 
@@ -245,6 +268,54 @@ def test_snapshot_refuses(wrong_take, wrong_go_back, message):
         chapter.check_snapshot(wrong_take, wrong_go_back)
 
 
+def judge_as_list(p, labels):
+    return [np.float32(judge(p, labels)[0]), judge(p, labels)[1]]
+
+
+@pytest.mark.parametrize("answer", [judge_as_list, lambda p, labels: np.array(judge(p, labels))])
+def test_judge_accepts_any_type(answer, capsys):
+    chapter.check_judge(answer)
+    assert "Right." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "sizes", [range(2, 6), {2, 3, 4, 5}, np.array([5, 4, 3, 2]), (2.0, 3.0, 4.0, 5.0), [2, 2, 3, 4, 5]]
+)
+def test_fits_accepts_any_type(sizes, capsys):
+    chapter.check_fits(sizes)
+    assert "Right." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("nonsense", [None, "2410", [], {}, object(), 3 + 2j, np.nan, lambda *_: None, lambda *_: "x"])
+@pytest.mark.parametrize("name", ["count", "judge", "fits", "shortcut", "dropout"])
+def test_nonsense_is_refused_without_an_error(name, nonsense):
+    with pytest.raises(WrongAnswer):
+        getattr(chapter, f"check_{name}")(nonsense)
+
+
+@pytest.mark.parametrize("nonsense", [None, "a", lambda: None, lambda *_: 1 / 0])
+def test_a_snapshot_that_stops_is_refused_without_an_error(nonsense):
+    with pytest.raises(WrongAnswer):
+        chapter.check_snapshot(nonsense, nonsense)
+    with pytest.raises(WrongAnswer):
+        chapter.check_snapshot(take, nonsense)
+
+
+def test_two_hidden_units_can_learn_xor_and_eight_do():
+    """What chapter 11 says of the seeds from 0 to 9."""
+    x, labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([0, 1, 1, 0])
+
+    def learns(hidden, seed):
+        rng = np.random.default_rng(seed)
+        layers = [cnnlib.Dense(2, hidden, rng=rng), cnnlib.ReLU(), cnnlib.Dense(hidden, 2, rng=rng), cnnlib.Softmax()]
+        network = cnnlib.Network(layers, input_shape=(2,))
+        network.train(x, labels, epochs=100, batch_size=2, progress=False, optimizer=cnnlib.SGD(0.1))
+        return (network.predict(x).argmax(axis=1) == labels).all()
+
+    assert sum(learns(2, seed) for seed in range(10)) == 1
+    assert sum(learns(8, seed) for seed in range(10)) == 10
+
+
 class Dropout(cnnlib.Layer):
     scale, shared, remember, rest = True, False, True, True
 
@@ -261,6 +332,28 @@ class Dropout(cnnlib.Layer):
 
     def backward(self, dy):
         return dy * (self.factor if self.remember else self.draw(dy))
+
+
+def rows_at_once(self, x):
+    kept = self.rng.random((*x.shape[:-1], 1)) >= self.rate
+    return (np.broadcast_to(kept, x.shape) / (1 - self.rate)).astype(x.dtype)
+
+
+def equally_many(self, x):
+    order = self.rng.random((len(x), x[0].size)).argsort(axis=1).argsort(axis=1)
+    kept = (order >= round(self.rate * x[0].size)).reshape(x.shape)
+    return (kept / (1 - self.rate)).astype(x.dtype)
+
+
+def from_elsewhere(self, x):
+    kept = np.random.default_rng().random(x.shape) >= self.rate
+    return (kept / (1 - self.rate)).astype(x.dtype)
+
+
+def drop_in_place(self, x):
+    self.factor = self.draw(x)
+    x *= self.factor
+    return x
 
 
 def test_dropout(capsys):
@@ -280,6 +373,14 @@ def test_dropout(capsys):
             "not that stays",
         ),
         ({"backward": lambda self, dy: dy * (self.factor > 0)}, "forgets the factor"),
+        ({"draw": rows_at_once}, "whole rows"),
+        ({"draw": equally_many}, "equally many"),
+        ({"draw": from_elsewhere}, "`rng` that was handed over"),
+        ({"draw": lambda self, x: x * 0 + 1}, "loses the same entries"),
+        ({"draw": lambda self, x: Dropout.draw(self, x).astype(float)}, "turns float32 into float64"),
+        ({"forward": drop_in_place}, "changed its argument"),
+        ({"config": {"rate": 0.2, "rng": None}}, "config is"),
+        ({"forward": lambda self, x: 1 / 0}, "ZeroDivisionError"),
     ],
 )
 def test_dropout_refuses(changes, message):

@@ -1,4 +1,4 @@
-"""Chapter 22: its figures say what is true; the checks accept right answers, and name what is wrong with others."""
+"""Chapter 23: its figures say what is true; the checks accept right answers, and name what is wrong with others."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -330,7 +330,10 @@ def test_what_should_not_happen_is_told_without_a_traceback(monkeypatch):
 def test_the_advice_can_be_pasted(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--rate", "1e30", "--output", "my models/a b.npz"])
     output = run(*sys.argv[1:], code=1)
-    assert "--output 'my models/a b.npz'" in output
+    assert "--output 'my models/a b.npz'" in output and "--learning-rate 1e+29 --restart" in output
+    monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--weight-decay", "1e6", "--checkpoints", "others"])
+    output = run(*sys.argv[1:], code=1)
+    assert "Or the weight decay is" in output and "--weight-decay 0.0005 --restart" in output
 
 
 # --- Processes of their own: what only shows there
@@ -392,3 +395,47 @@ def test_odd_folders_and_no_home(locale, folder):
     assert status == 1 and "Error: MNIST is not on this computer" in errors
     assert (place / "Mein Modell" / "é.npz").exists() and not (place / "models").exists()
     assert not (place / "~").exists()
+
+
+def test_a_run_leaves_its_history_and_a_picture(folder):
+    output = run(*TRAIN, "--epochs", "3", "--output", "mine.npz", "--plot", "plots/history.png")
+    lines = (folder / "mine.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,loss,accuracy,validation_loss") and len(lines) == 4
+    with Image.open(folder / "plots" / "history.png") as picture:
+        assert min(picture.size) > 100
+    assert output.endswith("Read a digit with it: python -m cnnlib predict my-digit.png --model mine.npz\n")
+
+
+def test_early_stopping_keeps_the_best_weights(folder):
+    arguments = ["--schedule", "constant", "--learning-rate", "0.5", "--early-stopping", "1", "--epochs", "30"]
+    output = run(*TRAIN, *arguments, "--output", "mine.npz")
+    rows = [line.split(",") for line in (folder / "mine.csv").read_text().splitlines()]
+    losses = [float(row[rows[0].index("validation_loss")]) for row in rows[1:]]
+    assert len(losses) < 30 and np.argmin(losses) == len(losses) - 2
+    best = float(rows[1 + np.argmin(losses)][rows[0].index("validation_accuracy")])
+    assert f"Validation accuracy {best:.2%}." in output
+    assert cnnlib.Network.load("mine.npz").notes["epochs"] == len(losses)
+
+
+def test_confusion_adds_up_to_all_test_images(folder):
+    output = run("predict", "--data", "digits", "--confusion")
+    rows = re.findall(r"^ +(\d)((?: +\d+){10})$", output, flags=re.M)
+    assert [int(row[0]) for row in rows] == list(range(10))
+    counts = np.array([[int(count) for count in row[1].split()] for row in rows])
+    assert counts.sum() == 300
+    assert f"{np.trace(counts) / 300:.2%} of 300 test images" in output
+
+
+def test_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert run("--version") == f"cnnlib, version {cnnlib.__version__}\n"
+    assert version("cnnlib") == cnnlib.__version__
+    citation = Path(__file__).parents[2] / "CITATION.cff"
+    assert f"version: {cnnlib.__version__}\n" in citation.read_text()
+
+
+def test_the_command_is_installed():
+    command = Path(sys.executable).parent / "cnnlib"
+    result = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("Usage: cnnlib ")

@@ -231,6 +231,13 @@ def changed_layer(index, **changes):
         ({"network": small_network().config | {"dtype": "object"}}, "dtype is 'object'"),
         ({"network": small_network().config | {"input_shape": [1, 9, 12]}}, "does not fit"),
         ({"network": "nothing"}, "does not hold a network"),
+        ({"notes": [["a", 1]]}, "notes must be a dictionary, got ..'a', 1.."),
+        ({"notes": "ab"}, "notes must be a dictionary, got 'ab'"),
+        (
+            {"network": changed_layer(4, initializer="random")},
+            "initializer of layer 4 must be one of he, glorot, zeros",
+        ),
+        ({"network": changed_layer(4, initializer=None)}, "initializer of layer 4 must be one of he, glorot, zeros"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path, changes, message):
@@ -238,6 +245,15 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message) as caught:
         cnnlib.Network.load(tmp_path / "model.npz")
     assert "model.npz" in str(caught.value)
+
+
+def test_a_layer_without_an_initializer_is_refused(tmp_path):
+    """Otherwise all the weights that it claims to have would be drawn."""
+    config = small_network().config
+    del config["layers"][4]["initializer"]
+    saved(tmp_path / "model.npz", network=config)
+    with pytest.raises(ValueError, match="it has no 'initializer'"):
+        cnnlib.Network.load(tmp_path / "model.npz")
 
 
 def test_pickles_are_not_read(tmp_path):

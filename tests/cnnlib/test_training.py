@@ -205,6 +205,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_weights():
     assert same(weights(net), before)
 
 
+def test_weight_decay_is_named_where_it_can_be_the_cause():
+    for decay, named in ((1e6, True), (1e-3, False)):
+        net, optimizer = network(), cnnlib.SGD(1e-2 if named else 1e30, weight_decay=decay if named else 0)
+        with pytest.raises(FloatingPointError) as caught:
+            net.train(*blobs(), epochs=9, batch_size=10, optimizer=optimizer, progress=False)
+        assert ("Or the weight decay is: times the learning rate it is 1e+04" in str(caught.value)) == named
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

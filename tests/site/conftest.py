@@ -4,10 +4,15 @@ import json
 import os
 import re
 import shutil
+import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
+
+import cnnlib
+from cnnbook.display import scripts_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "book" / "_static"
@@ -43,8 +48,7 @@ def every_figure() -> list[tuple[str, str]]:
 def page_of(notebook: str, name: str, theme: str = "light", head: str = "") -> str:
     """The page of one figure; `head` comes before its scripts."""
     scripts = "".join(
-        f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>'
-        for script in ("cnnlib", "live-figure", f"figures/{name}")
+        f'<script defer src="{(STATIC / f"{script}.js").as_uri()}"></script>' for script in scripts_of(name)
     )
     return (
         f'<!doctype html><html lang="en" data-theme="{theme}"><meta charset="utf-8"><title>{name}</title>'
@@ -52,6 +56,85 @@ def page_of(notebook: str, name: str, theme: str = "light", head: str = "") -> s
         f'<link rel="stylesheet" href="{(STATIC / "live-figure.css").as_uri()}">{head}{scripts}'
         f"<body><main><h1>{name}</h1>{stored_figures(notebook)[name]}</main>"
     )
+
+
+@pytest.fixture
+def network():
+    """The network that comes with the package, with its parameters as pages have them, in float16."""
+    network = cnnlib.load_pretrained()
+    for array in network.parameters().values():
+        array[...] = array.astype(np.float16)
+    return network
+
+
+class Mulberry(np.random.Generator):
+    """The generator of the page's engine, mulberry32, for the library: as much of it as fine-tuning needs."""
+
+    def __init__(self, seed: int):
+        super().__init__(np.random.PCG64(seed))
+        self.seed, self.count = seed, 0
+
+    def numbers(self, shape) -> np.ndarray:
+        """The next uniform numbers, from 0 to below 1."""
+        places = np.arange(self.count + 1, self.count + 1 + np.prod(shape, dtype=int), dtype=np.uint64)
+        self.count += len(places)
+        state = (np.uint64(self.seed) + places * np.uint64(0x6D2B79F5)).astype(np.uint32)
+        z = (state ^ (state >> np.uint32(15))) * (state | np.uint32(1))
+        z ^= z + (z ^ (z >> np.uint32(7))) * (z | np.uint32(61))
+        return np.reshape((z ^ (z >> np.uint32(14))) / 2**32, shape)
+
+    def uniform(self, low, high, size):
+        return low + (high - low) * self.numbers(size)
+
+    def normal(self, loc, scale, size):
+        pairs = self.numbers((*size, 2))
+        return loc + scale * np.sqrt(-2 * np.log(1 - pairs[..., 0])) * np.cos(2 * np.pi * pairs[..., 1])
+
+    def integers(self, high, size):
+        return np.floor(self.numbers(size) * high).astype(int)
+
+    def permutation(self, x):
+        return np.argsort(self.numbers(x), kind="stable")
+
+
+@pytest.fixture
+def mulberry(monkeypatch):
+    """The library draws the numbers that the page draws, wherever a seed is given."""
+    monkeypatch.setattr(np.random, "default_rng", Mulberry)
+    return Mulberry
+
+
+@pytest.fixture
+def work():
+    """Return a function that measures the work of a page's own thread: scripts, styles and layout, in milliseconds.
+
+    It is the processor's time, without waiting, so that it hardly depends on what else the machine does. `use` is a
+    JavaScript function, of a number that counts and of `argument`; the result is the median over several calls, each
+    with the two frames that follow it.
+    """
+
+    def measure(page, use, argument=None, *, times=11):
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def spent():
+            metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+            return 1000 * sum(metrics[name] for name in ("ScriptDuration", "RecalcStyleDuration", "LayoutDuration"))
+
+        found = []
+        for k in range(times):
+            before = spent()
+            page.evaluate(
+                f"""async ([k, argument]) => {{
+                  await ({use})(k, argument);
+                  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+                }}""",
+                [k, argument],
+            )
+            found.append(spent() - before)
+        return statistics.median(found)
+
+    return measure
 
 
 @pytest.fixture
@@ -88,7 +171,7 @@ def open_figure(chromium, tmp_path):
     """Return a function that opens a figure of a notebook: a Playwright page, on which an error fails the test.
 
     So does whatever the page asks of another host: figures work from the disk, without a network. `before` is a script
-    that runs before those of the page.
+    that runs before those of the page. `open_figure.faults` has, by script, a text and what is served in its place.
 
     ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
     """
@@ -102,7 +185,14 @@ def open_figure(chromium, tmp_path):
         notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True, before=""
     ):
         path = tmp_path / f"{name}.html"
-        path.write_text(page_of(notebook, name, theme), "utf-8")
+        html = page_of(notebook, name, theme)
+        for script, (old, new) in open_page.faults.items():
+            source = (STATIC / f"{script}.js").read_text("utf-8")
+            if source.count(old) != 1 or (STATIC / f"{script}.js").as_uri() not in html:
+                raise ValueError(f"{script}.js, with {source.count(old)} times {old!r}, or not on this page")
+            (tmp_path / "faulty.js").write_text(source.replace(old, new), "utf-8")
+            html = html.replace((STATIC / f"{script}.js").as_uri(), (tmp_path / "faulty.js").as_uri())
+        path.write_text(html, "utf-8")
         context = chromium.new_context(
             viewport={"width": width, "height": height},
             has_touch=touch,
@@ -112,6 +202,8 @@ def open_figure(chromium, tmp_path):
         contexts.append(context)
         context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
         page = context.new_page()
+        if open_page.faults:
+            page.set_default_timeout(5000)  # what a fault prevents is waited for in vain
         page.add_init_script(before)
         page.on("request", note_foreign)
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -119,7 +211,8 @@ def open_figure(chromium, tmp_path):
         page.goto(path.as_uri())
         return page
 
+    open_page.faults = {}
     yield open_page
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert wrong == [] or open_page.faults

@@ -201,7 +201,6 @@ def test_every_shared_symbol_is_used():
 
 # What is printed in bold, is short and has no full stop, but introduces no term: emphasis, and openings of paragraphs.
 NO_TERMS = {
-    "01": {"0 is perfect"},
     "02": {"best step", "central, not forward", "step is 10^{-5}"},
     "04": {"at zero", "at most 1/4", "own score", "another score", "two classes"},
     "05": {"column"},
@@ -212,7 +211,7 @@ NO_TERMS = {
     "12": {"scaled", "placed", "compare", "one step"},
     "14": {"column", "row", "map", "you", "centre", "coordinate", "result", "each layer", "along a direction"},
     "15": {"stretching", "canvas made small", "dark on bright", "thin pen", "replayed"},
-    "22": {"extrapolated", "repeat", "warm up"},
+    "23": {"extrapolated", "repeat", "warm up"},
     "be": {"last layers", "data"},
     "br": {
         "in training",
@@ -420,3 +419,35 @@ def test_a_chapter_can_be_read_in_one_sitting(page):
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_no_cell_is_longer_than_a_screen(page):
     assert [cell for cell in sources(page, "code") if len(cell.splitlines()) > 20] == []
+
+
+def test_the_library_s_page_documents_every_public_name():
+    text = (ROOT / "book" / "api.md").read_text("utf-8")
+    named = re.findall(r"^\.\. auto(?:class|function|exception):: (\S+)$", text, flags=re.M)
+    public = set(cnnlib.__all__) - {"batch_last", "DataError", "DataNotFoundError"}
+    assert {name for name in named if "." not in name} >= public
+    assert [name for name in named if "." not in name and not hasattr(cnnlib, name)] == []
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_code_fits_the_page(page):
+    cells = [cell for cell in sources(page, "code") if "live_figure(" not in cell]  # whose text nobody reads as code
+    assert [line for cell in cells for line in cell.splitlines() if len(line) > 80] == []
+
+
+LIGHTNESS = re.compile(r"\b(dark\w*|bright\w*|black|white)\b", re.IGNORECASE)
+# Where these words speak of values, of paper, or of the page's own colours, and not of what a figure shows.
+NOT_OF_FIGURES = {
+    "12": "black on white|black and white",
+    "15": "dark on bright|bright_on_dark|ground is bright|the border is bright|blackboard|ex-15-bright",
+    "how": "light and dark",
+}
+LATER_CHAPTERS = [page for page in NOTEBOOKS if chapter_of(page) in {"11", "12", "13", "14", "15", "23", "lab", ""}]
+
+
+@pytest.mark.parametrize("page", LATER_CHAPTERS)
+def test_no_sentence_names_lightness(page):
+    """A reader in dark mode sees figures inverted, so a sentence names the quantity."""
+    allowed = NOT_OF_FIGURES.get(re.split("-", page.rpartition("/")[2])[0], "$^")
+    text = re.sub(allowed, "", text_of(page), flags=re.IGNORECASE)
+    assert [text[max(match.start() - 40, 0) : match.end() + 40] for match in LIGHTNESS.finditer(text)] == []

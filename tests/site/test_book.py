@@ -129,6 +129,35 @@ def test_images_have_alternative_text(page: str):
     assert without == []
 
 
+CHAPTERS = {page: str(int(page.split("/")[1][:2])) for page in NOTEBOOKS if page.split("/")[1][:2].isdigit()}
+NUMBERS = CHAPTERS | {"notebooks/all-gradients": "B", "notebooks/broken-gradients": "C", "notebooks/how-we-know": "E"}
+
+
+@pytest.mark.parametrize("page", NUMBERS)
+def test_a_page_has_the_number_by_which_it_is_called(page: str):
+    """On top, in its equations and in its exercises."""
+    assert article(page).select_one("h1 .section-number").get_text().strip(" .\u00a0") == NUMBERS[page]
+    labels = [number.get_text() for number in article(page).select(".eqno")]
+    labels += [
+        title.get_text().replace("Exercise ", "(") for title in article(page).select(".exercise .caption-number")
+    ]
+    assert [label for label in labels if not label.startswith(f"({NUMBERS[page]}.")] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_shows_raw_markdown(page: str):
+    """No table of pipes, no asterisks and no backticks stand in the text, be it written or put out by a cell."""
+    found = []
+    for text in article(page).find_all(string=True):
+        if text.find_parent(["code", "script", "style", "noscript"]) or text.find_parent(class_="math"):
+            continue
+        table = re.search(r"^\s*\|.*\|\s*$", text, re.MULTILINE)
+        in_words = not text.find_parent("pre") and re.search(r"\*\*|`|\]\(", text)
+        if table or in_words:
+            found.append(text.strip()[:200])
+    assert found == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_ids_are_unique(page: str):
     ids = [tag["id"] for tag in article(page).select("[id]")]
@@ -342,6 +371,29 @@ STICKING_OUT = """article => {
 }"""
 
 
+# The display equations that are wider than so many pixels, with their widths.
+WIDE_EQUATIONS = """limit => [...document.querySelectorAll("mjx-container[display=true]")]
+  .map(box => [Math.round(box.querySelector("mjx-math").getBoundingClientRect().width), box])
+  .filter(([width]) => width > limit)
+  .map(([width, box]) => `${width}: ${box.querySelector("mjx-assistive-mml")?.textContent.slice(0, 80)}`)"""
+
+
+def test_equations_fit_a_phone(page: Page):
+    page.set_viewport_size(PHONE)
+    try:
+        page.wait_for_timeout(300)
+        assert page.evaluate(WIDE_EQUATIONS, 360) == []
+    finally:
+        page.set_viewport_size(DESKTOP)
+
+
+def test_no_code_scrolls_on_a_desktop(page: Page):
+    wide = (
+        "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.slice(0, 200))"
+    )
+    assert page.locator("article.bd-article pre").evaluate_all(wide) == []
+
+
 def test_page_fits_a_phone(page: Page):
     page.set_viewport_size(PHONE)
     try:
@@ -484,4 +536,11 @@ def test_search_finds_a_chapter(browser: Browser, server: str):
 def test_front_page_leads_into_the_book(browser: Browser, server: str):
     page = open_page(browser, f"{server}/index.html")
     page.wait_for_selector("article h1")
+    page.close()
+
+
+def test_all_gradients_print_on_two_sheets(browser: Browser, server: str):
+    page = open_page(browser, f"{server}/notebooks/all-gradients.html")
+    margins = dict.fromkeys(("top", "bottom", "left", "right"), "10mm")
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4", margin=margins))) <= 2
     page.close()

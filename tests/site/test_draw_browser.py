@@ -148,7 +148,7 @@ def test_page_and_library_agree(page):
     ]
     pens = [1, 2.5, 2.5, 5]
     code = """([all, pens]) => all.map((strokes, n) => {
-      const {image} = digitPad.prepare(strokes, pens[n % pens.length]);
+      const {image} = cnnlib.digits.preparation(strokes, pens[n % pens.length]);
       const numbers = Float32Array.from([...image, ...digitPad.forward(image).at(-1).data]);
       return btoa(String.fromCharCode(...new Uint8Array(numbers.buffer)));
     })"""
@@ -157,7 +157,7 @@ def test_page_and_library_agree(page):
     images = np.stack([cnnlib.rasterize(drawing, pens[n % len(pens)]) for n, drawing in enumerate(strokes)])
     assert np.abs(theirs[:, :784].reshape(images.shape) - images).max() <= 1e-6
     assert np.abs(theirs[:, 784:] - NETWORK.predict(images)).max() <= 1e-5
-    assert page.evaluate("Math.max(...digitPad.prepare([], 2.5).image)") == 0
+    assert page.evaluate("Math.max(...cnnlib.digits.preparation([], 2.5).image)") == 0
 
 
 def test_page_reads_what_is_drawn(page):
@@ -225,7 +225,7 @@ def test_page_replays_a_sample_stroke_by_stroke(page):
 
 def test_page_pen_steps_and_maps(page):
     page.get_by_role("button", name="Draw a sample 8").click()
-    code = "digitPad.prepare(digitPad.pads[0].strokes, digitPad.pads[0].pen).image.reduce((a, b) => a + b)"
+    code = "cnnlib.digits.preparation(digitPad.pads[0].strokes, digitPad.pads[0].pen).image.reduce((a, b) => a + b)"
     ink = page.evaluate(code)
     page.locator(".dp-pen").focus()
     page.keyboard.press("ArrowRight")

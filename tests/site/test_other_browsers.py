@@ -218,7 +218,7 @@ def press(browser, *keys: str) -> None:
     browser.perform([{"type": "key", "id": "keyboard", "actions": actions}])
 
 
-ENTER, ARROW_RIGHT = "\ue007", "\ue014"
+ENTER, ARROW_LEFT, ARROW_RIGHT, ARROW_DOWN = "\ue007", "\ue012", "\ue014", "\ue015"
 
 
 def test_every_figure_starts(open_page, figure_page, live_figure):
@@ -235,6 +235,65 @@ def test_every_figure_starts(open_page, figure_page, live_figure):
         before = browser.evaluate(f"({slider}.focus(), {slider}.value)")
         press(browser, ARROW_RIGHT)
         wait(browser, f"{slider}?.value !== {before!r}")
+    assert browser.evaluate("wrong") == []
+
+
+# What shows that a number is taken in: everything but the control itself.
+REST = """(control => JSON.stringify(
+  [...document.querySelectorAll(".lf-root :is(td, p, li, text, path, rect, canvas, output)")]
+  .filter(element => !control.contains(element))
+  .map(element => element.matches("canvas") ? element.toDataURL() : element.outerHTML)))"""
+WRONG = "document.querySelectorAll('.lf-root .lf-wrong').length"
+
+# What is used where a figure has no number to type and no slider, or where these change nothing at once: a button.
+BUTTONS = {"training": "one step", "training-step": "One layer only", "fine-tuning": "٧"}
+
+
+def change_a_number(browser, name: str) -> str:
+    """Type one into the first grid that takes it, else use a field, a slider or a button; return what must come."""
+
+    def note(control: str) -> str:
+        browser.evaluate(f"(window.before = {REST}({control}), 0)")
+        return f"{REST}({control}) !== window.before"
+
+    if name in BUTTONS:
+        button = f"[...document.querySelectorAll('.lf-root button')].find(e => e.textContent === {BUTTONS[name]!r})"
+        if name == "training":
+            wait(browser, "document.querySelector('.lf-status').textContent.startsWith('Step 0')")
+        changed = note(button)
+        mouse(browser, [[place(browser, button)]])
+        return changed
+    grids = "[...document.querySelectorAll('.lf-root table.lf-matrix')].filter(e => e.querySelector('td[tabindex]'))"
+    for n in range(browser.evaluate(f"{grids}.length")):
+        grid = f"{grids}[{n}]"
+        changed = note(grid)
+        browser.evaluate(f"({grid}.querySelector('td[tabindex=\"0\"]').focus(), 0)")
+        press(browser, "4")
+        if browser.evaluate(f"Boolean({grid}.querySelector('input'))"):
+            press(browser, ".", "5", ENTER)
+            return changed
+    inputs = "'.lf-root input:is([type=range], [type=number], [type=text]):enabled'"
+    field = f"[...document.querySelectorAll({inputs})].filter(e => e.checkVisibility())[0]"
+    if browser.evaluate(f"{field} === undefined"):  # all that can be done is to choose another number
+        press(browser, ARROW_DOWN)
+        return changed
+    changed = note(f"{field}.parentElement")
+    browser.evaluate(f"({field}.focus(), 0)")
+    if browser.evaluate(f"{field}.type") == "range":
+        press(browser, ARROW_LEFT if browser.evaluate(f"+{field}.value >= +{field}.max") else ARROW_RIGHT)
+    else:
+        press(browser, "4", ENTER)
+    return changed
+
+
+def test_a_number_is_changed_in_every_figure(open_page, figure_page, live_figure):
+    """By mouse or keyboard, as a reader does: something else in the figure changes, and no check turns red."""
+    browser = open_page(figure_page(*live_figure, head=NOTE_ERRORS))
+    wait(browser, "document.querySelector('figure.live-figure').dataset.started === 'yes'")
+    wrong = browser.evaluate(WRONG)
+    wait(browser, change_a_number(browser, live_figure[1]))
+    if live_figure[1] not in ("training", "your-gradient"):  # there, a network or a reader may be wrong
+        assert browser.evaluate(WRONG) <= wrong
     assert browser.evaluate("wrong") == []
 
 
@@ -276,7 +335,7 @@ def test_the_pad_reads_a_7(open_page, tmp_path):
 
     network = cnnlib.load_pretrained()
     (tmp_path / digit_pad.NETWORK).write_text(digit_pad.script(network), "utf-8")
-    scripts = [STATIC / "cnnlib.js", tmp_path / digit_pad.NETWORK, STATIC / "digit-pad.js"]
+    scripts = [STATIC / "cnnlib.js", STATIC / "digits.js", tmp_path / digit_pad.NETWORK, STATIC / "digit-pad.js"]
     browser = open_page(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>A pad</title>'
         f'<link rel="stylesheet" href="{(STATIC / "digit-pad.css").as_uri()}">{NOTE_ERRORS}'

@@ -96,7 +96,8 @@ liveFigure.define("convolution-backward", (figure, data) => {
 		const counts = cnnlib.col2im(number_of.map(() => 1), shape, K, step).toNested()[0][0];
 
 		// The same by central differences
-		const L = () => layer.forward(image).data.reduce((a, y, k) => a + y * upper.flat()[k], 0);
+		const factors = upper.flat();
+		const L = () => layer.forward(image).data.reduce((a, y, k) => a + y * factors[k], 0);
 		const numerical = cnnlib.numerical_gradient(L, image);
 		const dW_numerical = cnnlib.numerical_gradient(L, layer.W);
 		const far = (a, b) => Math.abs(a - b) > 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));

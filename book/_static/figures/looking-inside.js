@@ -175,12 +175,14 @@ liveFigure.define("looking-inside", (figure, data) => {
 
 	function compute() {
 		x = changed();
+		const before = figure.state;
+		const same = before?.target === target.value && x.every((value, k) => value === before.x[k]); // only ε has changed
 		// All values, and all gradients of the chosen score
 		outputs = [];
 		network.layers.reduce((values, layer) => (outputs[outputs.length] = layer.forward(values)), batch(x));
 		const p = outputs.at(-1).data.slice();
 		const best = cnnlib.argmax(p);
-		gradients = backward(one(+target.value));
+		if (!same) gradients = backward(one(+target.value));
 		// The adversarial step: up the loss
 		const truth = label ?? best; // of a drawing: what the network reads
 		let [step, after, reads] = [x, p, best];
@@ -192,7 +194,7 @@ liveFigure.define("looking-inside", (figure, data) => {
 			after = network.forward(batch(step)).data;
 			reads = cnnlib.argmax(after);
 		}
-		figure.state = { x, p, after, step, outputs, gradients }; // for tests, and for the curious
+		figure.state = { x, p, after, step, outputs, gradients, target: target.value }; // for tests, and for the curious
 
 		input.picture.show(x, 1);
 		attacked.picture.show(step, 1);
@@ -212,6 +214,8 @@ liveFigure.define("looking-inside", (figure, data) => {
 		});
 		answer.textContent = `${label === null ? "Your drawing" : `A ${label}`}, read as ${best}, ${percent(p[best])} sure` +
 			(epsilon.value ? `. After a step of ε = ${number(epsilon.value)} that ${label === null ? "makes this less likely" : "raises its loss"}: read as ${reads}, ${percent(after[reads])} sure.` : ".");
+		figure.say(answer.textContent);
+		if (same) return;
 		for (const layer of layers) {
 			if (!layer) continue;
 			for (const [sheet, values, text] of [[layer.values, outputs[layer.index].data, `${layer.name} ${network.shapes[layer.index].join("×")}`], [layer.slopes, gradients[layer.index + 1].data, ""]]) {
@@ -225,7 +229,6 @@ liveFigure.define("looking-inside", (figure, data) => {
 			chosen = { index: 0, map: Math.floor(k / PIXELS), row: Math.floor(k % PIXELS / FIELD), column: k % FIELD };
 		}
 		explain(false);
-		figure.say(answer.textContent);
 	}
 
 	// What made a value

@@ -1,10 +1,11 @@
 /* Chapter 12: a drawing that the reader moves, scales and thickens, what MNIST's frame makes of it, and what the network
-   says with and without the frame. The pictures are those of cnnlib/digits/strokes.py, line by line. */
+   says with and without the frame. */
 
 liveFigure.define("mnist-frame", (figure, data) => {
 	"use strict";
 	const { draw, make, number } = liveFigure;
-	const [FIELD, BOX, MIDDLE, CANVAS, SMALL] = [28, 20, 14, 280, 0.1];
+	const { rasterize, draw_segments, centre_of_mass } = cnnlib.digits;
+	const [FIELD, CANVAS, SMALL] = [28, 280, 0.1];
 	let network = null; // until the page is there: to build it takes a moment
 	const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 	const BEGIN = { digit: data.start, size: 0.4, pen: 2.5, across: 30, down: 32 };
@@ -44,50 +45,10 @@ liveFigure.define("mnist-frame", (figure, data) => {
 	const limits = (strokes) => [0, 1].map((axis) => points(strokes).map((point) => point[axis])).map((values) => [Math.min(...values), Math.max(...values)]);
 	const transform = (strokes, f) => strokes.map((stroke) => stroke.map((point) => point.map(f)));
 
-	/** Ink (28 * 28), 0 to 1, of strokes in pixels of the picture: how much of each pixel a round pen covers. */
-	function rasterize(strokes, diameter) {
-		const nearest = new Float64Array(FIELD * FIELD).fill(Infinity);
-		const reach = diameter / 2 + 0.5;
-		for (const stroke of strokes) {
-			for (let k = 0; k + 1 < stroke.length; k++) {
-				const [[ax, ay], [bx, by]] = [stroke[k], stroke[k + 1]];
-				const [alongX, alongY] = [bx - ax, by - ay];
-				const squared = alongX * alongX + alongY * alongY || 1;
-				const [right, bottom] = [[ax, bx], [ay, by]].map((pair) => Math.min(Math.floor(Math.max(...pair) + reach), FIELD - 1));
-				for (let r = Math.max(Math.ceil(Math.min(ay, by) - reach), 0); r <= bottom; r++) {
-					for (let s = Math.max(Math.ceil(Math.min(ax, bx) - reach), 0); s <= right; s++) {
-						const t = clip(((s - ax) * alongX + (r - ay) * alongY) / squared, 0, 1);
-						const [dx, dy] = [s - ax - t * alongX, r - ay - t * alongY];
-						nearest[r * FIELD + s] = Math.min(nearest[r * FIELD + s], dx * dx + dy * dy);
-					}
-				}
-			}
-		}
-		return nearest.map((distance) => clip(diameter / 2 - Math.sqrt(distance) + 0.5, 0, 1));
-	}
-
-	/** The centre of mass [column, row]. */
-	function centre(image) {
-		const mass = image.reduce((sum, value) => sum + value, 0);
-		return [(k) => k % FIELD, (k) => Math.floor(k / FIELD)].map((at) => image.reduce((sum, value, k) => sum + value * at(k), 0) / mass);
-	}
-
 	/** First and last column, and first and last row, that hold ink. */
 	function inked(image) {
 		const found = [...image.keys()].filter((k) => image[k] > 0);
 		return [found.map((k) => k % FIELD), found.map((k) => Math.floor(k / FIELD))].map((places) => [Math.min(...places), Math.max(...places)]);
-	}
-
-	function frame(strokes, diameter) {
-		const bounds = limits(strokes);
-		const scale = (BOX - diameter) / (Math.max(...bounds.map(([low, high]) => high - low)) || 1);
-		const corner = bounds.map(([low, high]) => (FIELD - 1) / 2 - ((high - low) * scale) / 2);
-		const placed = (start) => strokes.map((stroke) => stroke.map((point) => point.map((value, axis) => (value - bounds[axis][0]) * scale + start[axis])));
-		const middle = centre(rasterize(placed(corner), diameter));
-		return rasterize(placed(corner.map((value, axis) => {
-			const margin = value - (diameter / 2 - 0.5);
-			return value + clip(MIDDLE - middle[axis], -margin, margin);
-		})), diameter);
 	}
 
 	/** The drawing, with its size, where it stands on the canvas. */
@@ -138,7 +99,7 @@ liveFigure.define("mnist-frame", (figure, data) => {
 		liveFigure.fill(box, { x: left - radius, y: top - radius, width: right - left + 2 * radius, height: bottom - top + 2 * radius });
 		pad.setAttribute("aria-label", `The drawing, a ${state.digit}, ${state.across} percent across and ${state.down} percent down the canvas. Arrow keys move it, with shift by more.`);
 
-		const images = [rasterize(transform(strokes, (value) => value * SMALL - 0.5), state.pen), frame(strokes, state.pen)];
+		const images = [draw_segments(transform(strokes, (value) => value * SMALL - 0.5), state.pen), rasterize(strokes, state.pen)];
 		const p = network?.forward(cnnlib.array(Float32Array.from(images.flatMap((image) => [...image]))).reshape(2, 1, FIELD, FIELD));
 		const said = images.map((image, k) => show(views[k], image, p && [...p.slice(k, k + 1).data]));
 		if (network) figure.say(`Only made small: ${said[0]}. In MNIST's frame: ${said[1]}.`);
@@ -149,7 +110,7 @@ liveFigure.define("mnist-frame", (figure, data) => {
 		over.replaceChildren();
 		if (image.some((value) => value > 0)) {
 			const [[left, right], [top, bottom]] = inked(image);
-			const [s, r] = centre(image);
+			const [s, r] = centre_of_mass(image);
 			const line = { fill: "none", stroke: "var(--lf-negative)", "stroke-width": 0.35 };
 			over.append(draw("rect", { ...line, "stroke-dasharray": "1 0.7", x: left - 0.5, y: top - 0.5, width: right - left + 1, height: bottom - top + 1 }),
 				draw("path", { ...line, "stroke-width": 0.5, d: `M ${s - 1.2} ${r} h 2.4 M ${s} ${r - 1.2} v 2.4` }));

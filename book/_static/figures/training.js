@@ -5,56 +5,13 @@ liveFigure.define("training", (figure, data) => {
 	const { fill, make, number } = liveFigure;
 	const FIELD = 28;
 
-	/* All that computes: in the worker or, where there is none, in the page, bit by bit. It refers to nothing outside of
-	   it. `message.kind` says what to do; `state` lasts from call to call; at each `yield` the page may have its turn. */
+	/* All that computes: see `background` in digits.js. `message.kind` says what to do. */
 	function* learn(cnnlib, state, message) {
-		const PART = 16; // images at once, so that a part takes less than 50 ms
-
-		/* Digits of 8 x 8 pixels, 0 to 16, in MNIST's frame: `upscale` of cnnlib/digits/mnist_frame.py, in whole numbers. */
-		function upscale(pixels) {
-			const [BOX, FIELD, SMALL] = [20, 28, 8];
-			const weights = Array.from({ length: BOX }, () => new Array(SMALL).fill(0));
-			for (let i = 0; i < BOX; i++) {
-				const j = Math.floor((4 * i - 3) / 10), k = 4 * i - 3 - 10 * j;
-				[-100 * k + 20 * k ** 2 - k ** 3, 2000 - 50 * k ** 2 + 3 * k ** 3, 100 * k + 40 * k ** 2 - 3 * k ** 3, -10 * k ** 2 + k ** 3]
-					.forEach((weight, m) => { weights[i][Math.min(Math.max(j - 1 + m, 0), SMALL - 1)] += weight; });
-			}
-			const white = 16 * 2000 ** 2;
-			const count = pixels.length / SMALL ** 2;
-			const images = new Uint8Array(count * FIELD ** 2);
-			const [half, box] = [new Float64Array(BOX * SMALL), new Float64Array(BOX * BOX)];
-			for (let n = 0; n < count; n++) {
-				for (let r = 0; r < BOX; r++) for (let s = 0; s < SMALL; s++) {
-					let sum = 0;
-					for (let k = 0; k < SMALL; k++) sum += weights[r][k] * pixels[(n * SMALL + k) * SMALL + s];
-					half[r * SMALL + s] = sum;
-				}
-				let mass = 0, down = 0, right = 0;
-				for (let r = 0; r < BOX; r++) for (let s = 0; s < BOX; s++) {
-					let sum = 0;
-					for (let k = 0; k < SMALL; k++) sum += half[r * SMALL + k] * weights[s][k];
-					const grey = Math.min(Math.max(Math.floor((255 * (6 * sum - white) + 2 * white) / (4 * white)), 0), 255);
-					box[r * BOX + s] = grey;
-					mass += grey;
-					down += grey * r;
-					right += grey * s;
-				}
-				if (!mass) continue;
-				const [top, left] = [down, right].map((sum) => Math.min(Math.max(Math.floor(14 - sum / mass + 0.5), 0), FIELD - BOX));
-				for (let r = 0; r < BOX; r++) for (let s = 0; s < BOX; s++)
-					images[(n * FIELD + top + r) * FIELD + left + s] = box[r * BOX + s];
-			}
-			return images;
-		}
-
-		const digits = (text) => Uint8Array.from(text, (letter) => parseInt(letter, 17));
-		if (message.kind === "upscale") return upscale(digits(message.images));
-
+		const { backpropagate, images_of, letters, predict } = cnnlib.digits;
 		if (message.kind === "reset") {
 			if (message.images) {
-				const images = upscale(digits(message.images));
-				const x = cnnlib.array(Float32Array.from(images, (value) => value / 255)).reshape(message.labels.length, 1, 28, 28);
-				Object.assign(state, { x: x.slice(0, message.train), held_out: x.slice(message.train), labels: digits(message.labels), described: message.network });
+				const x = images_of(message.images);
+				Object.assign(state, { x: x.slice(0, message.train), held_out: x.slice(message.train), labels: letters(message.labels), described: message.network });
 			}
 			state.rng = cnnlib.default_rng(message.seed);
 			const { layers, ...rest } = state.described;
@@ -70,63 +27,19 @@ liveFigure.define("training", (figure, data) => {
 		if (message.kind === "step") {
 			if (!state.queue.length) state.queue = state.rng.permutation(x.length);
 			const batch = state.queue.splice(0, message.batch_size);
-			const sums = {};
-			let loss = 0;
-			for (let n = 0; n < batch.length; n += PART) {
-				const part = batch.slice(n, n + PART);
-				const share = part.length / batch.length;
-				loss += share * network.backpropagate(x.take(part), part.map((k) => labels[k]))[0];
-				for (const [name, gradient] of Object.entries(network.gradients())) {
-					if (share === 1) sums[name] = gradient;
-					else (sums[name] ??= cnnlib.zeros(gradient.shape)).data.forEach((sum, k, all) => { all[k] = sum + share * gradient.data[k]; });
-				}
-				yield;
-			}
+			const [loss, sums] = yield* backpropagate(network, x.take(batch), batch.map((k) => labels[k]));
 			optimizer.learning_rate = message.learning_rate;
 			optimizer.step(Object.entries(network.parameters()).map(([name, parameter]) => [parameter, sums[name]]));
 			return { loss, images: batch.length, W: first.W.data.slice(), dW: sums.W0.data };
 		}
 
 		// "reset" and "judge": the held-out digits
-		const [answers, sure, t] = [[], [], labels.slice(x.length)];
-		let loss = 0;
-		for (let n = 0; n < held_out.length; n += PART) {
-			const p = network.forward(held_out.slice(n, n + PART));
-			for (let k = 0; k < p.length; k++) {
-				const values = p.slice(k, k + 1).data;
-				answers.push(cnnlib.argmax(values));
-				sure.push(values[t[n + k]]);
-			}
-			loss += cnnlib.CategoricalCrossEntropy().value(p, cnnlib.one_hot(t.slice(n, n + PART), 10, "float32")) * p.length / held_out.length;
-			yield;
-		}
-		return { loss, answers, sure, right: answers.filter((answer, k) => answer === t[k]).length, W: first.W.data.slice() };
-	}
-
-	// The learner: compute(message) is a promise of what `learn` returns
-
-	let compute;
-	const state = {};
-	const inThePage = async (message) => {
-		const work = learn(cnnlib, state, message);
-		for (let part = work.next(); ; part = work.next()) {
-			if (part.done) return part.value;
-			await new Promise((resume) => setTimeout(resume));
-		}
-	};
-	function connect() {
-		if (compute) return;
-		try {
-			if (data.worker === false) throw new Error("not wanted");
-			const learner = cnnlib.worker(`(message, report, state) => {
-				const work = (${learn})(cnnlib, state, message);
-				for (let part = work.next(); ; part = work.next()) if (part.done) return part.value;
-			}`);
-			compute = (message) => learner.run(message);
-			figure.worker = learner;
-		} catch {
-			compute = inThePage;
-		}
+		const p = yield* predict(network, held_out);
+		const t = [...labels.slice(x.length)];
+		const rows = t.map((_, n) => p.slice(n, n + 1).data);
+		const answers = rows.map(cnnlib.argmax);
+		const loss = cnnlib.CategoricalCrossEntropy().value(p, cnnlib.one_hot(t, 10, "float32"));
+		return { loss, answers, sure: rows.map((values, n) => values[t[n]]), right: answers.filter((answer, n) => answer === t[n]).length, W: first.W.data.slice() };
 	}
 
 	// What is shown, and what is drawn
@@ -138,6 +51,7 @@ liveFigure.define("training", (figure, data) => {
 	let wanted = ""; // "run", "step", or nothing
 	let fresh = true; // a reset is due
 	let busy = false; // `work` is under way
+	let learner = null;
 	let held = null; // what came after the pause: shown when the run goes on
 
 	const start = figure.button("Start", () => (wanted === "run" ? pause() : want("run")), { style: "min-width: 6rem" });
@@ -183,7 +97,7 @@ liveFigure.define("training", (figure, data) => {
 		make("div", { style: "display: grid; gap: 0.3rem; grid-template-columns: repeat(10, minmax(0, 3.2rem))" }, shown.map(({ element }) => element))));
 	for (const { n, picture } of shown) {
 		const text = data.images.slice((data.train + n) * 64, (data.train + n + 1) * 64);
-		picture.show(learn(cnnlib, {}, { kind: "upscale", images: text }).next().value, 255);
+		picture.show(cnnlib.digits.upscale(cnnlib.digits.letters(text)), 255);
 	}
 
 	const percent = (right) => `${number(100 * right / held_out)} %`;
@@ -238,12 +152,12 @@ liveFigure.define("training", (figure, data) => {
 	async function work() {
 		if (busy) return;
 		busy = true;
-		connect();
+		learner ??= figure.worker = cnnlib.digits.background(learn);
 		while (fresh || wanted) {
 			if (fresh) {
 				fresh = false;
 				const first = run ? {} : { images: data.images, labels: data.labels, train: data.train, network: data.network };
-				const result = await compute({ kind: "reset", seed: seed.value, ...first });
+				const result = await learner.run({ kind: "reset", seed: seed.value, ...first });
 				if (run?.losses.length) before = run;
 				run = { images: 0, losses: [], judged: [], reached: null, seconds: 0 };
 				held = null;
@@ -255,7 +169,7 @@ liveFigure.define("training", (figure, data) => {
 				const began = performance.now();
 				const due = run.images - run.looked >= (wanted === "step" ? 1 : EVERY);
 				const learning_rate = rate.value / (falling.value ? 1 + run.images / data.train / 2 : 1);
-				const result = await compute(due ? { kind: "judge" } : { kind: "step", batch_size: size.value, learning_rate });
+				const result = await learner.run(due ? { kind: "judge" } : { kind: "step", batch_size: size.value, learning_rate });
 				if (fresh) continue;
 				run.seconds += (performance.now() - began) / 1000;
 				const show = () => (due ? look(result) : count(result));

@@ -246,6 +246,8 @@ def test_a_network_of_another_shape_is_refused():
         DigitPad(cnnlib.Network([cnnlib.Dense(2, 2), cnnlib.Softmax()], (2,)))
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.0, "0%"), (0.994, "99%"), (0.99999, "99%"), (1.0, "99%"), (0.126, "13%")])
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0, "0%"), (0.994, "99%"), (1.0, "99%"), (0.126, "12%"), (0.29, "29%"), (0.006, "0%")]
+)
 def test_nothing_is_certain(p, text):
     assert pad_module._percent(p) == text

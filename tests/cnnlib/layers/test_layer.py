@@ -7,7 +7,7 @@ import pytest
 
 import cnnlib
 from cnnlib.layers.fused_convolution import FusedConvolution, fuse
-from cnnlib.layers.layer import all_layers, copy_layer, set_training
+from cnnlib.layers.layer import all_layers, copy_layer
 
 
 def dense(features=4, seed=0):
@@ -143,10 +143,10 @@ def test_without_dx_they_return_none(kind):
 
 def test_modes_reach_every_layer():
     network = unet()
-    set_training(network, True)
-    assert all(layer.training for layer in all_layers(network))
-    set_training(network, False)
-    assert not any(layer.training for layer in all_layers(network))
+    for training in (True, False):
+        fused = network.fused(training=training)
+        assert all(layer.training is training for layer in (fused, *all_layers(fused)))
+        assert not any(layer.training for layer in (network, *all_layers(network)))
 
 
 @pytest.mark.parametrize("value", [[[1, 2, 3, 4]], [[True, False, True, True]], np.ones((1, 4), np.uint8)])

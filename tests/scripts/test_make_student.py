@@ -1,0 +1,54 @@
+"""Notebooks for a class hold no solution, and all else."""
+
+import importlib.util
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+spec = importlib.util.spec_from_file_location("make_student", ROOT / "scripts" / "make_student.py")
+make_student = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make_student)
+
+
+def solutions(notebook):
+    """The sources of all cells of solutions, and the exercises that they belong to."""
+    inside, found, labels = False, [], []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            if "{solution-end}" in cell.source:
+                inside = False
+            if match := make_student.START.search(cell.source):
+                inside = True
+                labels.append(match[1])
+        elif inside:
+            found.append(cell.source)
+    return found, labels
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_solution_is_left_and_nothing_else_is_lost(path):
+    notebook = nbformat.read(path, as_version=4)
+    code, labels = solutions(notebook)
+    student = make_student.without_solutions(notebook)
+    nbformat.validate(student)
+    sources = [cell.source for cell in student.cells]
+    assert sources.count("# Your solution") == len(labels)
+    for solution in code:
+        assert solution not in sources
+    text = "\n".join(sources)
+    assert "{solution" not in text
+    for label in labels:
+        assert f":label: {label}" in text
+    others = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source not in code]
+    assert [source for source in sources if source in others] == others
+    headings = [line for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("## ")]
+    assert [line for line in text.splitlines() if line.startswith("## ")] == headings
+
+
+def test_a_solution_without_an_end_is_an_error():
+    cells = [nbformat.v4.new_markdown_cell("Text\n\n```{solution-start} ex-1\n:class: dropdown\n```")]
+    with pytest.raises(ValueError, match="ex-1 has no end"):
+        make_student.without_solutions(nbformat.v4.new_notebook(cells=cells))
