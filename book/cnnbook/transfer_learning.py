@@ -123,16 +123,17 @@ EXPERIMENTS = {"transfer": Experiment(_build, _train, _measure)}
 def figure_data() -> dict:
     """Return what the live figure starts with: digits from 5 to 9 of the small set, as three kinds of numbers.
 
-    Pixels, of 14x14; and what a network of 84 numbers before its last layer makes of them: an untrained one, and one
-    that has learned the digits from 0 to 4. All are stored in 8 bits, with a scale that makes their mean square 1.
+    Pixels, of 14x14; and what a network that has learned the digits from 0 to 4 makes of them: its 400 features behind
+    the convolutions, and the 84 numbers before its last layer. All are stored in 8 bits, with a scale that makes their
+    mean square 1.
     """
     data = only(load_digits(), range(5, 10))
     places = few(data.train_labels, 30, 0)
-    trained, untrained = EXPERIMENTS["transfer"].load("transfer")["half"], from_scratch(5, 1)
+    network = EXPERIMENTS["transfer"].load("transfer")["half"]
     kinds = {
         "pixels": ("pixels", lambda x: AveragePooling(2).forward(x[:, np.newaxis] / 255).reshape(len(x), -1)),
-        "untrained": ("an untrained network", untrained[:11].predict),
-        "trained": ("a network for 0 to 4", trained[:11].predict),
+        "early": ("behind the convolutions", network[:FEATURES].predict),
+        "late": ("before the last layer", network[:-2].predict),
     }
     rng = np.random.default_rng(18)
     return {

@@ -1,5 +1,7 @@
 """Chapter 18: how it draws and transfers; the checks of its exercises judge right and wrong answers."""
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,26 @@ def test_begin_with_copies_all_but_the_last_layer():
         for name, array in network.parameters().items():
             same = array.shape == base.parameters()[name].shape and np.array_equal(array, base.parameters()[name])
             assert same == (not name.startswith("W11")) or name == "b11"
+
+
+def test_the_answer_below_the_live_figure():
+    found = chapter.figure_data()
+    labels = found["labels"]
+    for order in found["orders"]:
+        places = np.concatenate([order[labels["train"][order] == label][:10] for label in range(5)])
+        shares = {}
+        for name, kind in found["features"].items():
+            train, test = (
+                np.frombuffer(base64.b64decode(kind[part]), np.uint8).reshape(-1, kind["size"]) * kind["scale"]
+                for part in ("train", "test")
+            )
+            layer = cnnlib.Dense(kind["size"], 5, "zeros", dtype=np.float64)
+            network = cnnlib.Network([layer, cnnlib.Softmax()], (kind["size"],))
+            optimizer, loss = cnnlib.SGD(found["learning_rate"]), cnnlib.CategoricalCrossEntropy()
+            for _ in range(found["steps"]):
+                network.train_step(train[places], labels["train"][places], optimizer, loss)
+            shares[name] = network.evaluate(test, labels["test"])[1]
+        assert shares["early"] > shares["pixels"] > shares["late"]
 
 
 def few(labels, count, rng):

@@ -1,10 +1,10 @@
-/* Chapter 18: the same last layer on pixels, on the features of an untrained network, and on those of a trained one. */
+/* Chapter 18: the same last layer on pixels, and on early and late features of a network for other digits. */
 
 liveFigure.define("transfer", (figure, data) => {
 	"use strict";
 	const { make, number } = liveFigure;
 	const { steps: STEPS, classes } = data;
-	const names = Object.keys(data.features); // pixels, untrained, trained
+	const names = Object.keys(data.features); // pixels, early, late
 	const inputs = Object.fromEntries(names.map((name) => {
 		const { train, test, size, scale } = data.features[name];
 		const unpack = (text) => {
