@@ -162,9 +162,10 @@ def pack(label: str, train: np.ndarray, test: np.ndarray) -> dict:
 # Figures
 
 
-def draw_few(images: np.ndarray) -> None:
-    """Draw all examples that there are, in rows of ten."""
-    figure, axes = plt.subplots(len(images) // 10, 10, figsize=(6, 0.6 * len(images) // 10))
+def draw_few(images: np.ndarray, source: str) -> None:
+    """Draw all examples that there are, in rows of ten, and say where they come from."""
+    figure, axes = plt.subplots(len(images) // 10, 10, figsize=(6, 0.7 * (len(images) // 10)))
+    figure.suptitle(f"{len(images)} digits of {source}")
     for axis, image in zip(axes.flat, images, strict=True):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
         axis.axis("off")
