@@ -55,16 +55,19 @@ liveFigure.define("overfitting", (figure, data) => {
 		if (step >= STEPS) restart();
 		train.textContent = "Stop";
 		const [x, t] = training();
-		run = figure.play(() => {
+		const ours = run = { running: true, stop() { this.running = false; } };
+		const slice = () => {
+			if (!ours.running) return;
 			cnnlib.set_training(network, true);
 			for (let k = 0; k < SLICE; k++) network.train_step(x, t, optimizer, loss);
 			cnnlib.set_training(network, false);
 			step += SLICE;
 			record();
-			if (!figure.calm || step >= STEPS) redraw();
-			if (step >= STEPS) train.textContent = "Train";
-			return step < STEPS;
-		}, 16);
+			if (step >= STEPS) stop();
+			if (!figure.calm || step >= STEPS) redraw(); // for those who asked for no movement: the end only
+			setTimeout(slice, figure.calm ? 0 : 16);
+		};
+		slice();
 	}
 
 	function record() {

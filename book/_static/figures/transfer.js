@@ -53,14 +53,17 @@ liveFigure.define("transfer", (figure, data) => {
 	function start() {
 		if (step >= STEPS) restart();
 		train.textContent = "Stop";
-		run = figure.play(() => {
+		const ours = run = { running: true, stop() { this.running = false; } };
+		const slice = () => {
+			if (!ours.running) return;
 			for (let k = 0; k < 5; k++) for (const { network, x, t, optimizer } of Object.values(models)) network.train_step(x, t, optimizer);
 			step += 5;
 			record();
-			if (!figure.calm || step >= STEPS) redraw();
-			if (step >= STEPS) train.textContent = "Train";
-			return step < STEPS;
-		}, 16);
+			if (step >= STEPS) stop();
+			if (!figure.calm || step >= STEPS) redraw(); // for those who asked for no movement: the end only
+			setTimeout(slice, figure.calm ? 0 : 16);
+		};
+		slice();
 	}
 
 	function record() {
