@@ -122,8 +122,8 @@ def test_a_finger_moves_a_number_on_a_phone(open_figure):
 def test_a_wrong_gradient_is_noticed(open_figure):
     page = open_figure(*FIGURE)
     page.evaluate(
-        "const wrong = cnnlib.BatchNormalization.prototype; const right = wrong._backward;"
-        "wrong._backward = function (dy) { return right.call(this, dy).map((value) => 1.1 * value); }"
+        "() => { const wrong = cnnlib.BatchNormalization.prototype, right = wrong._backward;"
+        "wrong._backward = function (dy) { return right.call(this, dy).map((value) => 1.1 * value); }; }"
     )
     page.get_by_role("slider", name="γ").fill("1.5")
     assert page.locator(".lf-check").text_content().startswith("✗")

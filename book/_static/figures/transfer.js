@@ -75,7 +75,7 @@ liveFigure.define("transfer", (figure, data) => {
 
 	function redraw() {
 		chart.lines(names.map((name, k) => ({ points: models[name].history.map(([at, value]) => [at, value]), class: `lf-line-${k + 1}` })));
-		const style = "padding: 0.25rem 0.6rem; text-align: right";
+		const style = "padding: 0.25rem 0.4rem; text-align: right; white-space: nowrap";
 		const line = (cells, tag = "td") => make("tr", {}, cells.map((text, k) => make(tag, { style: k ? style : "padding: 0.25rem 0.6rem 0.25rem 0; text-align: left" }, text)));
 		const share = (value) => `${(100 * value).toFixed(1)} %`;
 		const strokes = ["solid", "dashed", "dotted"];
