@@ -42,7 +42,8 @@ def as_array(answer, name: str = "the answer", shape: tuple[int, ...] | None = N
         elif array.dtype.kind not in "biuf":
             raise TypeError
     except (TypeError, ValueError):
-        kind = "a complex number" if np.iscomplexobj(answer) else type(answer).__name__
+        is_complex = isinstance(answer, complex) or getattr(answer, "dtype", np.dtype(float)).kind == "c"
+        kind = "a complex number" if is_complex else type(answer).__name__
         raise WrongAnswer(f"{name}: expected numbers, got {kind}.") from None
     if shape is not None:
         fits = [size for size in array.shape if size != 1] == [size for size in shape if size != 1]
