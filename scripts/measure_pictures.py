@@ -31,11 +31,10 @@ def drawings(count: int, rng: np.random.Generator) -> list[tuple[list, int]]:
         chosen = rng.choice(len(entries), count, replace=False)
         return [(entries[i]["strokes"], entries[i]["label"]) for i in chosen]
     found = []
-    while len(found) < count:
-        for strokes, label in zip(*sample_drawings(len(found)), strict=True):
-            low = np.min(np.concatenate(strokes), axis=0)
-            size = np.ptp(np.concatenate(strokes), axis=0).max()
-            found.append(([((np.array(stroke) - low) / size).tolist() for stroke in strokes], int(label)))
+    for strokes, label in zip(*sample_drawings(-(-count // 10)), strict=True):
+        low = np.min(np.concatenate(strokes), axis=0)
+        size = np.ptp(np.concatenate(strokes), axis=0).max()
+        found.append(([((np.array(stroke) - low) / size).tolist() for stroke in strokes], int(label)))
     return found[:count]
 
 
@@ -117,7 +116,9 @@ def tilted(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     size = picture.shape[0]
     image = Image.fromarray(picture.clip(0, 255).astype(np.uint8))
     coefficients = (1, rng.uniform(-0.1, 0.1), 0, rng.uniform(-0.05, 0.05), 1, 0, *rng.uniform(-8e-4, 8e-4, 2))
-    return np.asarray(image.transform((size, size), Image.Transform.PERSPECTIVE, coefficients, fillcolor=(245, 243, 238)))
+    return np.asarray(
+        image.transform((size, size), Image.Transform.PERSPECTIVE, coefficients, fillcolor=(245, 243, 238))
+    )
 
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:

@@ -95,15 +95,16 @@ def _to_ink(image: np.ndarray) -> np.ndarray:
 def read_digit(path: str | os.PathLike) -> np.ndarray:
     """Read an image file with one digit on it, dark on light or light on dark, and bring it into MNIST's frame.
 
-    The background is what most of the border shows. Slow changes of brightness (a shadow on the paper) are subtracted,
-    and what is less than half as strong as the strokes counts as background. Strokes that would be thinner than
-    `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin line does not fade when the image is reduced.
+    How the ink is found is in `cnnlib.digits.pictures`. Of several digits, the largest is read; `read_digits` reads
+    all of them. Strokes that would be thinner than `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin
+    line does not fade when the image is reduced.
 
     Parameters
     ----------
     path : path
-        PNG, JPEG, GIF, BMP, TIFF or WebP, of at most 50 megapixels and 200 MB, whatever its name ends in. Transparent
-        pixels count as white; of several images in one file, the first is read.
+        PNG, JPEG, GIF, BMP, TIFF or WebP, of at most 50 megapixels and 200 MB, whatever its name ends in. Where all
+        that is opaque has one colour, it is the ink; else transparent pixels count as white. Of several images in one
+        file, the first is read.
 
     Returns
     -------
@@ -121,14 +122,18 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     ValueError
         If it is not such an image, is larger than that, or shows nothing but background.
     """
-    found = find_digits(_read_colours(path))
+    found = find_digits(read_colours(path))
     if not found:
         raise ValueError(f"{os.fsdecode(path)} shows nothing that stands out from its background")
-    largest = max(found, key=lambda digit: digit.ink.size)
-    return to_mnist_frame(_thicken(np.where(largest.ink > 0.5, largest.ink, 0)))
+    return frame_of(max(found, key=lambda digit: digit.ink.size).ink)
 
 
-def _read_colours(path: str | os.PathLike) -> np.ndarray:
+def frame_of(ink: np.ndarray) -> np.ndarray:
+    """Return the ink of a digit (h, w), from 0 to 1, in the frame of MNIST, as if it was drawn with MNIST's pen."""
+    return to_mnist_frame(_thicken(np.where(ink > 0.5, ink, 0)))
+
+
+def read_colours(path: str | os.PathLike) -> np.ndarray:
     """Return an image file as colours (H, W, 3) from 0 to 1, reduced to at most 1,280 x 1,280 pixels."""
     from PIL import ExifTags, Image, ImageOps
 
@@ -163,13 +168,17 @@ def _read_colours(path: str | os.PathLike) -> np.ndarray:
 
 
 def _shape_or_colour(image: np.ndarray) -> np.ndarray:
-    """Return colours (H, W, 3) of an image with opacity (H, W, 4): on white, or the opacity itself where it is the shape.
+    """Return colours (H, W, 3) of an image with opacity (H, W, 4): on white, or the opacity itself if it is the shape.
 
-    It is the shape where all that is opaque has nearly one colour, such as ink that was cut out.
+    It is the shape if all that is opaque has nearly one colour, as ink that was cut out has.
     """
     colours, alpha = image[..., :3], image[..., 3:]
     opaque = alpha[..., 0] > 0.5
-    if opaque.any() and not opaque.all() and np.ptp(np.quantile(colours[opaque], (0.05, 0.95), axis=0), axis=0).max() < 0.2:
+    if (
+        opaque.any()
+        and not opaque.all()
+        and np.ptp(np.quantile(colours[opaque], (0.05, 0.95), axis=0), axis=0).max() < 0.2
+    ):
         return np.repeat(1 - alpha, 3, axis=2)
     return colours * alpha + 1 - alpha
 

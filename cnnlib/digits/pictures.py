@@ -176,8 +176,10 @@ def find_ink(colours: np.ndarray, steps: Steps | None = None, depth: int = 0) ->
     largest = max((part.area for part in found if not _at_edge(part, mask.shape)), default=0)
     largest = largest or max((part.area for part in found), default=0)
     for part in found:
-        edge = _at_edge(part, mask.shape) and part.area < 1.5 * largest and any(
-            not _at_edge(other, mask.shape) and other.area > 0.3 * part.area for other in found
+        edge = (
+            _at_edge(part, mask.shape)
+            and part.area < 1.5 * largest
+            and any(not _at_edge(other, mask.shape) and other.area > 0.3 * part.area for other in found)
         )
         if part.area >= SPECK * largest and not edge:
             kept[part.slice] |= part.image
@@ -204,7 +206,9 @@ def groups(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
                 narrow = max(min(a[3] - a[1], b[3] - b[1]), 1)
                 gap = max(a[0], b[0]) - min(a[2], b[2])
                 small = min(a[2] - a[0], b[2] - b[0]) < 0.6 * tall
-                if (overlap > 0.5 * narrow and gap < 0.25 * tall) or (small and overlap > -0.12 * tall and gap < 0.12 * tall):
+                if (overlap > 0.5 * narrow and gap < 0.25 * tall) or (
+                    small and overlap > -0.12 * tall and gap < 0.12 * tall
+                ):
                     boxes = [box for box in boxes if box not in (a, b)]
                     boxes.append((min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])))
                     merged = True
@@ -228,7 +232,9 @@ def find_digits(colours: np.ndarray, steps: Steps | None = None) -> list[Found]:
     _, mask, (top, left) = find_ink(coarse, steps)
     found = []
     for box in groups(mask):
-        up, to_left, down, to_right = (factor * (side + shift) for side, shift in zip(box, (top, left) * 2, strict=True))
+        up, to_left, down, to_right = (
+            factor * (side + shift) for side, shift in zip(box, (top, left) * 2, strict=True)
+        )
         margin = round(0.5 * max(down - up, to_right - to_left)) + 2
         if factor > 1:
             rows = slice(max(up - margin, 0), min(down + margin, height))
@@ -242,7 +248,10 @@ def find_digits(colours: np.ndarray, steps: Steps | None = None) -> list[Found]:
                 continue
             # The group that lies in the middle
             middle = np.array(fine.shape[:2]) / 2
-            centre = [abs((b[0] + b[2]) / 2 + place[0] - middle[0]) + abs((b[1] + b[3]) / 2 + place[1] - middle[1]) for b in boxes]
+            centre = [
+                abs((b[0] + b[2]) / 2 + place[0] - middle[0]) + abs((b[1] + b[3]) / 2 + place[1] - middle[1])
+                for b in boxes
+            ]
             part = boxes[int(np.argmin(centre))]
         else:
             ink, fine_mask, part, place, again = *find_ink(coarse)[:2], box, (0, 0), 1
