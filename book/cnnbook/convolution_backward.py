@@ -237,9 +237,7 @@ def check_transposed(forward: Callable, backward: Callable) -> None:
         expected, turned = layer(), _transposed(x, W[:, :, ::-1, ::-1], stride)
         where = f"This was x of shape {x.shape}, W of shape {W.shape}, stride {stride}."
         y = as_numbers(call(forward, x, W, stride))
-        require(
-            y.shape != turned.shape or not np.allclose(y, turned), "the kernel is flipped: each x stamps W as it is."
-        )
+        require(y.shape != turned.shape or not np.allclose(y, turned), "the kernel is flipped: each x adds W as it is.")
         require_array(y, expected, f"Each x adds x * W to a patch of the output. {where}")
         dy = rng.standard_normal(expected.shape)
         dx, dW = unpack(call(backward, x, W, dy, stride), 2, "dx and dW")

@@ -143,7 +143,7 @@ def check_independent(function: Callable) -> None:
     """A test that each row of the output depends on its own example only: ``function(layer, x)``."""
     x = np.random.default_rng(2).standard_normal((4, 2, 3, 3))
     for layer, what in ((Flatten(), "Flatten"), (MaxPooling(2), "MaxPooling"), (_Reversing(), "reversing each row")):
-        require(as_number(call(function, layer, x)) != 0, f"{what} keeps examples apart, and your test denies it.")
+        require(as_number(call(function, layer, x)) != 0, f"{what} keeps examples apart, but your test says no.")
     for layer, what in (
         (_Mixing(), "distributes the numbers of all examples over the rows in turn"),
         (_Centring(), "subtracts the mean of the whole batch"),

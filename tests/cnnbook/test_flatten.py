@@ -136,7 +136,7 @@ WRONG = [
     (chapter.check_independent, (first_row_only,), "one example change the row of one other"),
     (chapter.check_independent, (from_the_front,), "one example change the row of one other"),
     (chapter.check_independent, (shape_only,), "in turn"),
-    (chapter.check_independent, (lambda layer, x: False,), "denies"),
+    (chapter.check_independent, (lambda layer, x: False,), "says no"),
     (chapter.check_independent, (lambda layer, x: isinstance(layer, cnnlib.Flatten),), "MaxPooling keeps"),
     (chapter.check_independent, (lambda layer, x: type(layer).__module__.startswith("cnnlib"),), "reversing"),
     (chapter.check_independent, (lambda layer, x: np.array_equal(layer.forward(x), layer.forward(x)),), "in turn"),
