@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import as_numbers, call, passed, require, require_array, require_number, unpack
+from cnnbook.checking import as_array, call, passed, require, require_array, require_number, unpack
 from cnnlib.plots import show_array
 
 
@@ -115,22 +115,29 @@ def _slope(evaluate: Callable[[], np.ndarray], dy: np.ndarray, array: np.ndarray
 
 def check_by_hand(dW: np.ndarray, db: float, dx: np.ndarray) -> None:
     """x = (1, 2, 0, -1, 3), W = (2, 0, -1), dy = (3, -1), stride 2."""
-    dW, dx = as_numbers(dW), as_numbers(dx)
+    dW, dx = as_array(dW), as_array(dx)
     require(not np.array_equal(dW, [3, 7, -3][::-1]), "dW is turned round; only in dx does the kernel run backwards.")
     require(not np.array_equal(dW, [1, 6, 1]), "this is dW for stride 1: the second patch begins at x2.")
-    require_array(dW, np.array([3.0, 7.0, -3.0]), "In dW, W_i collects dy times the pixel that it meets in each patch.")
+    require_array(
+        dW,
+        np.array([3.0, 7.0, -3.0]),
+        "In dW, W_i collects dy times the pixel that it meets in each patch.",
+        tell=False,
+    )
     require_number(db, 2, "In which outputs does the bias occur, and with which factor?")
     if dx.shape == (5,):
         require(not np.array_equal(dx, [6, -2, -3, 1, 0]), "this is dx for stride 1: the second patch begins at x2.")
         require(dx[2] not in (-3, -2), "x2 lies in both patches: its two contributions add up.")
         require(not np.array_equal(dx, [-3, 0, 7, 0, -2]), "the kernel is flipped: W_0 goes to a patch's first pixel.")
-    require_array(dx, np.array([6.0, 0.0, -5.0, 0.0, 1.0]), "In dx, each dy adds its multiple of W to its own patch.")
+    require_array(
+        dx, np.array([6.0, 0.0, -5.0, 0.0, 1.0]), "In dx, each dy adds its multiple of W to its own patch.", tell=False
+    )
     passed("dW = (3, 7, -3), db = 2, dx = (6, 0, -5, 0, 1).")
 
 
 def check_patches(counts: np.ndarray) -> None:
     """In how many patches each of 9 pixels lies, for K = 4 and stride 2."""
-    counts = as_numbers(counts)
+    counts = as_array(counts)
     require(counts.shape == (9,), f"expected nine numbers, got an array of shape {counts.shape}.")
     require(counts[8] == 0, "a patch at 6 would need the pixels 6 to 9, and there is no pixel 9.")
     require(counts.max() < 4, "that is more than K / stride patches for one pixel; was the stride used?")
@@ -139,7 +146,10 @@ def check_patches(counts: np.ndarray) -> None:
         "one pixel too few in each patch: K = 4 pixels belong to it.",
     )
     require_array(
-        counts, np.array([1.0, 1, 2, 2, 2, 2, 1, 1, 0]), "Write down which pixels each patch covers, and count."
+        counts,
+        np.array([1.0, 1, 2, 2, 2, 2, 1, 1, 0]),
+        "Write down which pixels each patch covers.",
+        tell=False,
     )
     passed("The last pixel is left over; its gradient is zero.")
 
@@ -161,7 +171,7 @@ def check_backward_1d(function: Callable) -> None:
         where = f"This was x of shape {x.shape}, W of shape {W.shape}, stride {stride}."
         if np.shape(dx) == x.shape:
             flipped = _slope(partial(_forward_1d, x, W[:, :, ::-1], stride), dy, x)
-            require(not np.allclose(as_numbers(dx), flipped), "in dx the kernel runs the wrong way.")
+            require(not np.allclose(as_array(dx), flipped), "in dx the kernel runs the wrong way.")
         require_array(dx, _slope(forward, dy, x), f"dx: does a pixel collect from all its patches? {where}", 1e-7)
         require_array(dW, _slope(forward, dy, W), f"dW: is the sum over batch and positions there? {where}", 1e-7)
         require_array(db, dy.sum(axis=(0, 2)), f"db: the sum over batch and positions. {where}", 1e-7)
@@ -187,9 +197,9 @@ def check_depthwise(function: Callable) -> None:
         expected = _slope(forward, dy, x)
         if np.shape(dx) == x.shape:
             mixed = expected.sum(axis=1, keepdims=True).repeat(shape[1], axis=1)
-            require(not np.allclose(as_numbers(dx), mixed), "dx mixes the channels.")
+            require(not np.allclose(as_array(dx), mixed), "dx mixes the channels.")
             flipped = _slope(partial(forward, W=W[:, ::-1, ::-1]), dy, x)
-            require(not np.allclose(as_numbers(dx), flipped), "in dx the kernel runs the wrong way.")
+            require(not np.allclose(as_array(dx), flipped), "in dx the kernel runs the wrong way.")
         require_array(dx, expected, "dx: += for each offset, since patches overlap; channels stay apart.", 1e-7)
         require_array(dW, _slope(forward, dy, W), "dW: the sum over batch and positions, for each channel.", 1e-7)
     passed("Both gradients agree with central differences.")
@@ -205,14 +215,14 @@ def check_dilated(forward: Callable, backward: Callable) -> None:
         expected = np.empty((C, K, K, h, w, N))
         for c, i, j, r, s, n in np.ndindex(expected.shape):
             expected[c, i, j, r, s, n] = x[n, c, r + d * i, s + d * j]
-        cols = as_numbers(call(forward, x, K, d))
+        cols = as_array(call(forward, x, K, d))
         where = f"This was x of shape {shape}, K = {K}, d = {d}."
         strided = cnnlib.im2col(x, K, d)
         if d > 1 and cols.shape == strided.shape:
             require(not np.array_equal(cols, strided), "that is a stride: the kernel itself is spread, and moves by 1.")
         require_array(cols, expected.reshape(C * K * K, -1), f"im2col_dilated: {where}")
         c = rng.standard_normal(cols.shape)
-        image = as_numbers(call(backward, c, shape, K, d))
+        image = as_array(call(backward, c, shape, K, d))
         require(image.shape == shape, f"col2im_dilated must return {shape}.")
         left, other = np.sum(cols * c), np.sum(x * image)
         require(abs(left - other) < 1e-9 * np.abs(cols * c).sum(), f"<im2col(x), c> is not <x, col2im(c)>. {where}")
@@ -236,7 +246,7 @@ def check_transposed(forward: Callable, backward: Callable) -> None:
         layer = partial(_transposed, x, W, stride)
         expected, turned = layer(), _transposed(x, W[:, :, ::-1, ::-1], stride)
         where = f"This was x of shape {x.shape}, W of shape {W.shape}, stride {stride}."
-        y = as_numbers(call(forward, x, W, stride))
+        y = as_array(call(forward, x, W, stride))
         require(y.shape != turned.shape or not np.allclose(y, turned), "the kernel is flipped: each x adds W as it is.")
         require_array(y, expected, f"Each x adds x * W to a patch of the output. {where}")
         dy = rng.standard_normal(expected.shape)

@@ -6,7 +6,7 @@ from itertools import permutations
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import as_number, as_numbers, call, passed, require, require_array
+from cnnbook.checking import as_array, as_number, call, passed, require, require_array
 from cnnlib.layers import Flatten, MaxPooling
 from cnnlib.plots import show_array
 
@@ -39,7 +39,7 @@ def check_index(d: int) -> None:
 
 def check_place(answer: Sequence[int]) -> None:
     """The (channel, row, column) of the number at d = 37, of an example of shape (3, 4, 5)."""
-    answer = as_numbers(answer)
+    answer = as_array(answer)
     require(answer.shape == (3,), f"expected (c, r, s), three numbers, got an array of shape {answer.shape}.")
     require(bool(np.all(answer == np.floor(answer))), "channel, row and column are whole numbers: round down.")
     c, r, s = (int(number) for number in answer)
@@ -59,7 +59,7 @@ def check_views(answers: Sequence[bool]) -> None:
         "whole examples are left out. Is each that stays still in one piece?",
         "in memory each number is N places after the one before it. Is that one step for the whole row?",
     ]
-    answers = as_numbers(answers)
+    answers = as_array(answers)
     require(answers.shape == (5,), f"expected {len(why)} answers, got an array of shape {answers.shape}.")
     require(set(answers) <= {0.0, 1.0}, "each answer is True or False.")
     for letter, answer, expected, question in zip("abcde", answers, (1, 0, 0, 1, 1), why, strict=True):
@@ -73,13 +73,13 @@ def check_channels_last(forward: Callable, backward: Callable) -> None:
     for shape in ((2, 3, 4, 5), (3, 2, 2, 3)):
         x = rng.standard_normal(shape)
         N, C, H, W = shape
-        y = as_numbers(call(forward, x))
+        y = as_array(call(forward, x))
         hint = "y[n] lists all channels of the first pixel, then those of the pixel to its right, and so on."
         require(not np.array_equal(y, x.reshape(N, -1)), f"this is the order channel, row, column. {hint}")
         expected = np.stack([[x[n, c, r, s] for r, s, c in np.ndindex(H, W, C)] for n in range(N)])
         require_array(y, expected, hint)
         dy = rng.standard_normal(y.shape)
-        dx = as_numbers(call(backward, dy, shape))
+        dx = as_array(call(backward, dy, shape))
         require(
             dx.shape != (N, H, W, C),
             "dx has the shape (N, H, W, C): the reshape is undone, and the transpose is still to be.",
@@ -99,7 +99,7 @@ def check_convert(function: Callable) -> None:
     for shape, outputs in (((3, 2, 5), 7), ((2, 4, 3), 1)):
         C, height, width = shape
         x, W = rng.standard_normal((4, *shape)), rng.standard_normal((C * height * width, outputs))
-        answer = as_numbers(call(function, W, shape))
+        answer = as_array(call(function, W, shape))
         require(answer.shape == W.shape, f"the shape is {answer.shape}; only the order of the rows of W changes.")
         require(not np.allclose(answer, W), "W is unchanged, so it still expects the order channel, row, column.")
         require(

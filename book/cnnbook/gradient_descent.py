@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import as_number, as_numbers, call, passed, require, require_array, require_number
+from cnnbook.checking import as_array, as_number, call, passed, require, require_array, require_number
 from cnnlib.digits.datasets import load_digits
 from cnnlib.layers import Dense, ReLU
 from cnnlib.losses import SoftmaxCrossEntropy, one_hot
@@ -132,7 +132,7 @@ def check_effective_rate(rate: float) -> None:
 
 def check_adam(steps: Sequence[float]) -> None:
     """Adam's first two changes of a parameter, for the gradients 4 and -2 and the rate 0.1."""
-    steps = as_numbers(steps)
+    steps = as_array(steps)
     require(steps.shape == (2,), f"expected two numbers, got an array of shape {steps.shape}.")
     gradients, m, v, expected, uncorrected = (4.0, -2.0), 0.0, 0.0, [], []
     for k, g in enumerate(gradients, start=1):
@@ -146,13 +146,15 @@ def check_adam(steps: Sequence[float]) -> None:
         "the second step still depends on the first gradient: m is a running mean of both.",
     )
     require(not np.allclose(steps, np.cumsum(expected), rtol=1e-2), "the second is the change in step 2 alone.")
-    require_array(steps, np.array(expected), "m = 0.9 m + 0.1 g and v = 0.999 v + 0.001 g², then the hats.", 5e-4)
+    require_array(
+        steps, np.array(expected), "m = 0.9 m + 0.1 g and v = 0.999 v + 0.001 g², then the hats.", 5e-4, tell=False
+    )
     passed(f"{steps[0]:.4f} and {steps[1]:.4f}: the second gradient points back, and the mean still goes forward.")
 
 
 def check_he(deviations: Sequence[float]) -> None:
     """He's standard deviation for Convolutional(6, 16, 5), then for Dense(400, 120)."""
-    answers = as_numbers(deviations)
+    answers = as_array(deviations)
     require(answers.shape == (2,), f"expected two numbers, got an array of shape {answers.shape}.")
     for name, answer, fan_in, fan_out in (
         ("Convolutional(6, 16, 5)", answers[0], 6 * 25, 16 * 25),
@@ -207,7 +209,7 @@ def check_accumulate(function: Callable) -> None:
         require(set(answer) == set(whole), f"expected the names {sorted(whole)}, got {sorted(map(str, answer))}.")
         for name, expected in whole.items():
             total = sum(gradients[name] for gradients in each)
-            given = as_numbers(answer[name])
+            given = as_array(answer[name])
             same = given.shape == total.shape
             hint = f"{name}: the loss is a mean, so a batch counts by its share of the examples."
             require(not (same and np.allclose(given, total)), f"this is the sum of the means. {hint}")

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import as_number, as_numbers, call, passed, require, require_array, require_number, unpack
+from cnnbook.checking import as_array, as_number, call, passed, require, require_array, require_number, unpack
 from cnnlib.losses import Loss
 
 
@@ -83,7 +83,7 @@ def check_smoothing(smooth: Callable) -> None:
         t = cnnlib.one_hot(np.array(labels), M, np.float64)
         given = t.copy()
         require(callable(smooth), f"expected a function, by its name alone, got {smooth!r:.60}.")
-        got = as_numbers(smooth(given, epsilon))
+        got = as_array(smooth(given, epsilon))
         require(np.array_equal(t, given), "smooth changed its argument: return a new array.")
         others = np.where(t == 1, 1 - epsilon, epsilon / (M - 1))
         same = got.shape == t.shape
@@ -115,7 +115,7 @@ def _differences(value: Callable[[np.ndarray], float], z: np.ndarray, h: float =
 
 def _require_gradient(dz, expected: np.ndarray, count: int, hint: str) -> None:
     """Raise `WrongAnswer` unless the gradient is right; name the two usual slips with 1/N."""
-    dz = as_numbers(dz)
+    dz = as_array(dz)
     require(dz.shape == expected.shape, f"the gradient has the shape {dz.shape}, expected {expected.shape}.")
     require(not np.allclose(dz, -expected), "the gradient has the wrong sign.")
     require(not np.allclose(dz, expected * count), "the 1/N is missing in the gradient.")
@@ -141,7 +141,7 @@ def check_binary(function: Callable) -> None:
     for targets, expected, slope in (([[0.0], [1.0]], 1000, [[0.5], [-0.5]]), ([[1.0], [0.0]], 0, [[0.0], [0.0]])):
         with np.errstate(all="ignore"):
             loss, dz = unpack(call(function, far, np.array(targets)), 2, "the loss and its gradient")
-        story, loss, dz = f"for z = ±1000 and t = {targets[0][0]:g}, {targets[1][0]:g}", as_number(loss), as_numbers(dz)
+        story, loss, dz = f"for z = ±1000 and t = {targets[0][0]:g}, {targets[1][0]:g}", as_number(loss), as_array(dz)
         require(bool(np.isfinite(loss)), f"{story}, the loss is {loss}: something overflows. Use the form with |z|.")
         require(abs(loss - expected) < 1e-6, f"{story}, the loss cannot be {loss:g}. Work it out by hand.")
         require(np.allclose(dz, slope), f"{story}, the gradient cannot be {np.ravel(dz)}. Work it out by hand.")
@@ -156,7 +156,7 @@ def check_baseline(function: Callable) -> None:
         N, share = counts.sum(), counts / counts.sum()
         with np.errstate(all="ignore"):
             p, loss = unpack(call(function, labels, M), 2, "the probabilities and the loss")
-        p, loss = as_numbers(p), as_number(loss)
+        p, loss = as_array(p), as_number(loss)
         require(p.shape == (M,) or p.shape != (max(labels) + 1,), "a class that does not occur is one of the M, too.")
         require(p.shape != (M,) or not np.allclose(p, counts), "these are counts: probabilities sum to 1.")
         require(
@@ -197,7 +197,7 @@ def check_weighted(function: Callable) -> None:
             "divide by the sum over the examples, in which a class counts as often as it occurs.",
         )
         require_number(loss, float(chosen @ prices(z) / chosen.sum()), "The weighted mean of the cross-entropies.")
-        dz = as_numbers(dz)
+        dz = as_array(dz)
         if dz.shape == z.shape:
             plain = cnnlib.SoftmaxCrossEntropy().gradient(z, t)
             require(not np.allclose(dz, plain), "the loss is weighted, but the gradient is that of the plain mean.")
@@ -208,7 +208,7 @@ def check_weighted(function: Callable) -> None:
     far, t = np.array([[1000.0, 0.0, -1000.0], [0.0, 0.0, 1000.0]]), np.array([[0.0, 1, 0], [0, 0, 1]])
     with np.errstate(all="ignore"):
         loss, dz = unpack(call(function, far, t, np.array([1.0, 3.0, 1.0])), 2, "the loss and its gradient")
-    loss, dz = as_number(loss), as_numbers(dz)
+    loss, dz = as_number(loss), as_array(dz)
     finite = bool(np.isfinite(loss) and np.isfinite(dz).all())
     require(finite, "for scores of ±1000, something overflows: subtract the maximum of each row first.")
     require_number(loss, 750, "For scores of ±1000, the loss must be exact, too: take no logarithm of a probability.")
@@ -237,7 +237,7 @@ def check_hinge(Hinge: type) -> None:
         largest = float((all_margins * (1 - t)).max(axis=1).mean())
         require(not np.isclose(value, largest), "this counts only the largest violation; sum over all wrong classes.")
         require_number(value, expected, "Sum max(0, 1 + z_m - z_c) over the wrong classes, then the mean over N.")
-        dz = as_numbers(call(loss.gradient, z, t))
+        dz = as_array(call(loss.gradient, z, t))
         violated = (all_margins * (1 - t) > 0).astype(float)
         if dz.shape == z.shape:
             require(not np.allclose(dz, violated / N), "the right score is in every summand: it needs a gradient too.")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import as_number, as_numbers, call, passed, require, require_array
+from cnnbook.checking import as_array, as_number, call, passed, require, require_array
 from cnnlib.layers import loops
 from cnnlib.plots import show_array
 
@@ -65,19 +65,21 @@ def plot_changes(changes: dict[int, list[float]]) -> None:
 def check_forward(y: np.ndarray) -> None:
     """2x2 windows that tile ((1, 5, 2, 0), (3, 4, 8, 6), (7, 0, 1, 2), (2, 9, 3, 4))."""
     x = np.array([[1, 5, 2, 0], [3, 4, 8, 6], [7, 0, 1, 2], [2, 9, 3, 4]], dtype=float)
-    y = as_numbers(y)
+    y = as_array(y)
     require(y.shape != (3, 3), "this is stride 1; the windows tile here, so the stride is 2 and y is 2x2.")
     require(y.shape == (2, 2), f"expected a 2x2 array, got the shape {y.shape}.")
     mean = x.reshape(2, 2, 2, 2).mean(axis=(1, 3))
     require(not np.allclose(y, mean), "this is the mean of each window; take the largest value.")
-    require_array(y, loops.max_pool(x[None, None], 2, 2)[0, 0], "Rows 0 and 1, columns 0 and 1 are the first window.")
+    require_array(
+        y, loops.max_pool(x[None, None], 2, 2)[0, 0], "Rows 0 and 1, columns 0 and 1 are the first window.", tell=False
+    )
     passed("Sixteen numbers have become four.")
 
 
 def check_sizes(heights: Sequence[int]) -> None:
     """The output heights for (H, size, stride) = (28, 2, 2), (13, 3, 2) and (10, 3, 3)."""
     cases = [(28, 2, 2), (13, 3, 2), (10, 3, 3)]
-    heights = as_numbers(heights)
+    heights = as_array(heights)
     require(heights.shape == (3,), f"expected {len(cases)} heights, got an array of shape {heights.shape}.")
     for answer, (height, size, stride) in zip(heights, cases, strict=True):
         case = f"H = {height}, size {size}, stride {stride}"
@@ -93,14 +95,16 @@ def check_sizes(heights: Sequence[int]) -> None:
 
 def check_backward(dx: np.ndarray) -> None:
     """Back through 2x2 windows of stride 1 on ((1, 2, 5), (0, 4, 3), (6, 1, 2)), with dy = ((1, 2), (3, 4))."""
-    dx = as_numbers(dx)
+    dx = as_array(dx)
     require(dx.shape == (3, 3), f"dx has the shape of x, (3, 3); got {dx.shape}.")
     require(dx[1, 1] != 4, "the middle pixel wins two windows, and the second gradient overwrote the first: add them.")
     require(dx[1, 1] != 1, "the middle pixel wins two windows: the one at the bottom right counts too.")
     require(not np.array_equal(dx, [[0, 0, 5], [0, 4, 0], [6, 0, 0]]), "these are the winners; dx holds gradients.")
     x = np.array([[1, 2, 5], [0, 4, 3], [6, 1, 2]], dtype=float)
     expected = loops.max_pool_backward(x[None, None], np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), 2, 1)[0, 0]
-    require_array(dx, expected, "Find the largest pixel of each of the four windows; it receives that window's dy.")
+    require_array(
+        dx, expected, "Find the largest pixel of each of the four windows; it receives that window's dy.", tell=False
+    )
     passed("The middle pixel wins two windows, and receives 1 + 4.")
 
 
@@ -138,7 +142,7 @@ def check_mean_pooling(forward: Callable, backward: Callable) -> None:
     for size, shape in ((2, (2, 3, 4, 6)), (3, (1, 2, 6, 9))):
         x = rng.standard_normal(shape)
         N, C, H, W = shape
-        y = as_numbers(call(forward, x, size))
+        y = as_array(call(forward, x, size))
         expected = x.reshape(N, C, H // size, size, W // size, size).mean(axis=(3, 5))
         require(
             y.shape != expected.shape or not np.allclose(y, expected * size**2),
@@ -146,7 +150,7 @@ def check_mean_pooling(forward: Callable, backward: Callable) -> None:
         )
         require_array(y, expected, "y is the mean of the size * size pixels of each window.")
         dy = rng.standard_normal(y.shape)
-        dx = as_numbers(call(backward, dy, size))
+        dx = as_array(call(backward, dy, size))
         spread = dy.repeat(size, axis=2).repeat(size, axis=3)
         require(
             dx.shape != shape or not np.allclose(dx, spread),
@@ -164,7 +168,7 @@ def check_shares(function: Callable) -> None:
     hint = "without ties, the shares must give what the library gives."
     require_array(call(function, x, dy, 3, 2), loops.max_pool_backward(x, dy, 3, 2), hint)
     flat, ones = np.zeros((1, 1, 4, 4)), np.ones((1, 1, 2, 2))
-    dx = as_numbers(call(function, flat, ones, 2, 2))
+    dx = as_array(call(function, flat, ones, 2, 2))
     require(not np.allclose(dx, 1), "on a flat image, dx sums to four times dy: divide by the number of tied pixels.")
     first = loops.max_pool_backward(flat, ones, 2, 2)
     require(not np.allclose(dx, first), "on a flat image the first pixel took it all; share it among the tied ones.")

@@ -94,7 +94,7 @@ WRONG = [
     (chapter.check_index, (47,), "exchanged"),
     (chapter.check_index, (50,), "whole channels"),
     (chapter.check_index, (6,), "whole channels"),
-    (chapter.check_index, ((2, 1, 3),), "expected a number"),
+    (chapter.check_index, ((2, 1, 3),), "expected a single number"),
     (chapter.check_place, ((1, 3),), "three numbers"),
     (chapter.check_place, ((2, 3, 1),), "goes to d = 56"),
     (chapter.check_place, ((1, 2, 7),), "outside"),
