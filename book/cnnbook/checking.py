@@ -4,6 +4,7 @@ A check prints one line if the answer is right; if it is not, it raises `WrongAn
 Importing a check tells nothing of the solution; reading its source tells a little.
 """
 
+import copy
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,22 @@ def run(function: Callable, *arguments, **named):
         ]
         where = f", at: {lines[-1]}" if lines else ""
         raise WrongAnswer(f"your code stops with {type(error).__name__}: {error}{where}") from error
+
+
+def call(function: Callable, *arguments):
+    """The same as `run`, with copies of the arguments, so that a reader's function cannot change them."""
+    return run(function, *copy.deepcopy(arguments))
+
+
+def unpack(answer, count: int, names: str) -> tuple:
+    """Return the parts of an answer; raise `WrongAnswer` unless it has that many."""
+    whole = isinstance(answer, str | dict | set) or getattr(answer, "ndim", 1) > 1  # an array of the one, not of all
+    try:
+        parts = () if whole else tuple(answer)
+    except TypeError:
+        parts = ()
+    require(len(parts) == count, f"expected {names}, {count} in all, got {answer!r:.60}.")
+    return parts
 
 
 def make_layer(layer_class: type[Layer], *arguments, **named) -> Layer:
