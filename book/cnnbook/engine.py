@@ -14,15 +14,18 @@ def describe(network, stored: str = "float32") -> dict:
     Parameters
     ----------
     network : cnnlib.Network
-    stored : {"float32", "float16"}
-        How to store the parameters: float16 takes half of the space, for three decimal digits.
+    stored : {"float32", "float16", "int8"}
+        How to store the parameters: float16 takes half of the space, for three decimal digits; int8, a quarter: whole
+        numbers up to 127, with a scale for all weights that have the same first index. Biases and statistics, which are
+        few, are then in float32.
 
     Returns
     -------
     dict
         ``{"input_shape": [...], "dtype": "float32", "stored": ..., "layers": [...]}``, ready for JSON. A layer is
         ``{"class": ..., "config": {...}, "parameters": {"W": ..., "b": ...}}``, little-endian in base64.
-        The layers in a config, such as those of ``Residual(layers)``, are described in the same way.
+        In int8, a weight is ``{"int8": ..., "scales": ...}``. The layers in a config, such as those of
+        ``Residual(layers)``, are described in the same way.
 
     Raises
     ------
@@ -32,7 +35,7 @@ def describe(network, stored: str = "float32") -> dict:
     return {
         "input_shape": list(network.input_shape),
         "dtype": str(network.dtype),
-        "stored": stored,
+        "stored": "float32" if stored == "int8" else stored,
         "layers": [describe_layer(layer, stored) for layer in network.layers],
     }
 
@@ -43,12 +46,17 @@ def describe_layer(layer, stored: str) -> dict:
     if "layers" in entry["config"]:
         entry["config"]["layers"] = [describe_layer(inner, stored) for inner in layer.layers]
         return entry
-    entry["parameters"] = {name: encode(array, stored) for name, array in layer.parameters().items()}
+    entry["parameters"] = {name: encode(array, stored) for name, array in layer.saved_arrays().items()}
     return entry
 
 
-def encode(array, stored: str) -> str:
-    """Return the numbers of an array in base64, as little-endian float32 or float16."""
+def encode(array, stored: str) -> str | dict[str, str]:
+    """Return the numbers of an array in base64, as little-endian float32 or float16; or weights in 8 bits."""
+    if stored == "int8":
+        if array.ndim == 1:
+            return encode(array, "float32")
+        numbers, scales = quantize(array)
+        return {"int8": base64.b64encode(numbers.tobytes()).decode(), "scales": encode(scales, "float32")}
     with np.errstate(over="ignore"):
         numbers = array.astype(STORED[stored])
     if not np.isfinite(numbers).all():
@@ -72,3 +80,12 @@ def describe_digits() -> dict:
         "labels": "".join(str(label) for label in (*digits.train_labels, *digits.test_labels)),
         "train": len(digits.train_images),
     }
+
+
+def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights as whole numbers from -127 to 127 (int8), and a scale for every first index (float32)."""
+    largest = np.abs(W).max(axis=tuple(range(1, W.ndim)), initial=0)
+    if not np.isfinite(largest).all():
+        raise ValueError("an array holds numbers that are not finite in int8")
+    scales = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
+    return np.rint(W / scales.reshape(-1, *[1] * (W.ndim - 1))).astype(np.int8), scales
