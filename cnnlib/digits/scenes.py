@@ -1,7 +1,8 @@
 """Scenes: several handwritten digits, of different sizes, in one image; for detection and segmentation.
 
 The rules are few. The heights are uniform between two limits, and so are the positions within the frame. A digit that
-overlaps another one too much is drawn again. Ink lies over ink as the maximum of both.
+overlaps another one too much is drawn again, and so is a scene in which no place is left. Ink lies over ink as the
+maximum of both.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from cnnlib.checks import check_images, check_number, check_positive_int, check_
 SIZE = 64  # pixels of a side
 INK = 64  # of 255: what a pixel needs at least to belong to a digit
 BACKGROUND = 10  # the class of the other pixels
-ATTEMPTS = 1_000
+ATTEMPTS = 1_000  # to place a digit
+SCENE_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,9 @@ def make_scenes(
         np.full((count, SIZE, SIZE), BACKGROUND, np.uint8),
     )
     for image, classes in zip(scenes.images, scenes.classes, strict=True):
+        count = rng.integers(least, most + 1)
         boxes, chosen = [], []
-        for _ in range(rng.integers(least, most + 1)):
-            index = rng.integers(len(images))
-            ink, box = place(images[index], boxes, rng, (low, high), max_overlap)
+        for index, ink, box in place_all(images, count, rng, (low, high), max_overlap):
             rows, columns = slice(box[0], box[2]), slice(box[1], box[3])
             more = ink > image[rows, columns]  # an overlapped pixel belongs to the digit with more ink
             classes[rows, columns][more & (ink >= INK)] = labels[index]
@@ -103,9 +104,32 @@ def make_scenes(
     return scenes
 
 
+Box = tuple[int, int, int, int]
+
+
+def place_all(
+    images: np.ndarray, count: int, rng: np.random.Generator, heights: tuple[float, float], max_overlap: float
+) -> list[tuple[int, np.ndarray, Box]]:
+    """Choose digits and find their places; return the number, the ink and the box of each.
+
+    Digits that leave no place for the next one are rare, if all can fit at all: then all of them are drawn again.
+    """
+    for _ in range(SCENE_ATTEMPTS):
+        placed: list[tuple[int, np.ndarray, Box]] = []
+        while len(placed) < count:
+            index = rng.integers(len(images))
+            found = place(images[index], [box for *_, box in placed], rng, heights, max_overlap)
+            if found is None:
+                break
+            placed.append((index, *found))
+        else:
+            return placed
+    raise ValueError(f"found no places for {count} digits of heights {heights} in {SIZE} x {SIZE} pixels")
+
+
 def place(
-    digit: np.ndarray, boxes: list, rng: np.random.Generator, heights: tuple[float, float], max_overlap: float
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    digit: np.ndarray, boxes: list[Box], rng: np.random.Generator, heights: tuple[float, float], max_overlap: float
+) -> tuple[np.ndarray, Box] | None:
     """Scale a digit and find a place for it that overlaps none of the boxes too much; return its ink and its box."""
     rows, columns = (np.flatnonzero((digit >= INK).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
@@ -118,10 +142,10 @@ def place(
         box = (int(top), int(left), int(top + height), int(left + width))
         if all(overlap(box, other) <= max_overlap for other in boxes):
             return np.asarray(cut.resize((width, height), Image.Resampling.BILINEAR)), box
-    raise ValueError(f"found no place for {len(boxes) + 1} digits of heights {heights} in {SIZE} x {SIZE} pixels")
+    return None
 
 
-def overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+def overlap(a: Box, b: Box) -> float:
     """Return how much of the smaller of two boxes is covered by the other one."""
     height, width = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
