@@ -281,8 +281,8 @@ def check_target(answer: Sequence[float]) -> None:
         not np.allclose((height, width), np.log(sizes)), "divide by the typical size, 20 pixels, before the logarithm."
     )
     require(not np.allclose((height, width), sizes / 20), "the logarithm of these is the target.")
-    require(not np.allclose((width, height), np.log(sizes / 20)), "height comes first, then width.")
-    require(np.allclose((height, width), np.log(sizes / 20)), "the digit is 24 pixels high and 12 wide.")
+    require(not np.allclose((width, height), np.log(sizes / 20), atol=2e-3), "height comes first, then width.")
+    require(np.allclose((height, width), np.log(sizes / 20), atol=2e-3), "the digit is 24 pixels high and 12 wide.")
     passed("A cell has learned where to point.")
 
 
@@ -350,7 +350,7 @@ def check_average_precision(function: Callable) -> None:
 def check_lost(function: Callable) -> None:
     """``function(boxes, cell)``: how many digits share their cell with another one."""
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [0, 0, 8, 14], [40, 40, 60, 60], [41, 41, 61, 62]], float)
-    for cell, expected in ((8, 3), (4, 1), (1, 0), (64, 4)):
+    for cell, expected in ((8, 3), (2, 1), (1, 0), (64, 4)):
         answer = function(boxes, cell)
         pairs = {8: 4, 64: 10}.get(cell)
         require(

@@ -5,12 +5,13 @@ overlaps another one too much is drawn again, and so is a scene in which no plac
 maximum of both.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cnnlib.checks import check_images, check_number, check_positive_int, check_rng, check_shape
+from cnnlib.checks import as_array, check_images, check_number, check_positive_int, check_rng, check_shape, shown
 
 SIZE = 64  # pixels of a side
 INK = 64  # of 255: what a pixel needs at least to belong to a digit
@@ -60,9 +61,10 @@ def make_scenes(
 
     Parameters
     ----------
-    images : ndarray of shape (M, H, W), uint8
-        255 is full ink; each digit is cut out by its ink, and scaled.
+    images : ndarray of shape (M, H, W)
+        uint8, where 255 is full ink; bool; or floating point from 0 to 1. Each digit is cut out by its ink, and scaled.
     labels : ndarray of shape (M,), int
+        From 0 to 9.
     count : int
         N, how many scenes to draw.
     rng : numpy.random.Generator
@@ -80,8 +82,13 @@ def make_scenes(
         If an argument is not as it must be; if digits of these sizes do not fit into a scene.
     """
     images, rng = check_images("images", images, 3, "(M, H, W)"), check_rng(rng)
-    least, most = check_shape("digits", digits, minimum=1)
-    low, high = (check_number("heights", height, f"[1, {SIZE}]") for height in heights)
+    if images.dtype != np.uint8:
+        images = np.rint(images * np.float32(255)).astype(np.uint8)  # bool, or from 0 to 1
+    labels = as_array("labels", labels, 1)
+    if len(labels) != len(images) or not np.isin(labels, range(BACKGROUND)).all():
+        raise ValueError(f"labels must be a digit, 0 to 9, for each of {len(images)} images, got {shown(labels)}")
+    least, most = check_pair("digits", check_shape("digits", digits, minimum=1))
+    low, high = check_pair("heights", [check_number("heights", height, f"[1, {SIZE}]") for height in heights])
     check_number("max_overlap", max_overlap, "[0, 1]")
     scenes = Scenes(
         np.zeros((check_positive_int("count", count), SIZE, SIZE), np.uint8),
@@ -102,6 +109,13 @@ def make_scenes(
         scenes.boxes.append(np.array(boxes, np.float32))
         scenes.labels.append(np.array(chosen, np.int64))
     return scenes
+
+
+def check_pair(name: str, pair: Sequence) -> Sequence:
+    """Return two numbers, the lower limit first, or raise a ValueError."""
+    if len(pair) != 2 or pair[0] > pair[1]:
+        raise ValueError(f"{name} must be two numbers, the smaller first, got {shown(tuple(pair))}")
+    return pair
 
 
 Box = tuple[int, int, int, int]

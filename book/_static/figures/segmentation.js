@@ -12,7 +12,7 @@ liveFigure.define("segmentation", (figure, data) => {
 
 	const task = (message, report, state) => {
 		state.network ??= cnnlib.Network.fromJSON(message.network);
-		return Array.from(state.network.forward(cnnlib.array(message.x).reshape(1, 1, 64, 64)).data);
+		return state.network.forward(cnnlib.array(message.x).reshape(1, 1, 64, 64)).data;
 	};
 	let work = null;
 	try { work = cnnlib.worker(task); } catch { work = null; } // some pages may not start one
