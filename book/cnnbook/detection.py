@@ -136,7 +136,7 @@ def precision_in_8_bits(network: Network, scenes: Scenes) -> tuple[float, float]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # of boxes, one after the other
 
 
-def draw_scene(axis, image: np.ndarray, boxes, labels, scores=None, **style) -> None:
+def add_scene(axis, image: np.ndarray, boxes, labels, scores=None, **style) -> None:
     """Draw a scene with its boxes, and above each its class and, if there are any, its score."""
     axis.imshow(image, vmin=0, vmax=255)
     axis.grid(False)
@@ -164,13 +164,13 @@ def draw_scenes(scenes: Scenes, found: Sequence | None = None) -> None:
     found = list(zip(scenes.boxes, scenes.labels, strict=True)) if found is None else found
     figure, axes = plt.subplots(1, len(scenes), figsize=(2.5 * len(scenes), 2.7), squeeze=False)
     for axis, image, answer in zip(axes[0], scenes.images, found, strict=True):
-        draw_scene(axis, image, *answer)
+        add_scene(axis, image, *answer)
 
 
 def draw_targets(image: np.ndarray, boxes: np.ndarray, t: np.ndarray) -> None:
     """Draw a scene with its grid, the cells that answer and the centres of the digits; beside it, the first target."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.6))
-    draw_scene(left, image, boxes, [""] * len(boxes))
+    add_scene(left, image, boxes, [""] * len(boxes))
     for edge in range(CELL, SIZE, CELL):
         left.axhline(edge - 0.5, color="#8C8C8C", linewidth=0.6)
         left.axvline(edge - 0.5, color="#8C8C8C", linewidth=0.6)
@@ -258,8 +258,8 @@ def draw_errors(found: list, scenes: Scenes) -> None:
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.7))
     for axis, index in zip(axes, worst, strict=True):
         boxes, labels, scores = found[index]
-        draw_scene(axis, scenes.images[index], scenes.boxes[index], [""] * len(scenes.boxes[index]), linestyle=":")
-        draw_scene(axis, scenes.images[index], boxes, labels, scores)
+        add_scene(axis, scenes.images[index], scenes.boxes[index], [""] * len(scenes.boxes[index]), linestyle=":")
+        add_scene(axis, scenes.images[index], boxes, labels, scores)
 
 
 # The checks of the exercises

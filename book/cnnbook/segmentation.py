@@ -161,7 +161,7 @@ def iou_in_8_bits(network: Network, scenes: Scenes) -> float:
 COLORS = ["#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499", "#777777"]
 
 
-def draw_map(axis, classes: np.ndarray) -> None:
+def add_map(axis, classes: np.ndarray) -> None:
     """Draw a map of classes, and each digit's number where its pixels are."""
     axis.imshow(classes, cmap=ListedColormap([*COLORS, "#FFFFFF"]), vmin=0, vmax=BACKGROUND)
     for label in range(BACKGROUND):
@@ -178,7 +178,7 @@ def draw_maps(images: np.ndarray, *maps: np.ndarray) -> None:
     for index, column in enumerate(np.reshape(axes, (1 + len(maps), -1)).T):
         column[0].imshow(images[index], vmin=0, vmax=255)
         for axis, classes in zip(column[1:], maps, strict=True):
-            draw_map(axis, classes[index])
+            add_map(axis, classes[index])
         for axis in column:
             axis.grid(False)
             axis.set(xticks=[], yticks=[])

@@ -209,5 +209,9 @@ liveFigure.define("detection", (figure, data) => {
 		else return;
 		event.preventDefault();
 	});
+	// For tests, and for the curious
+	figure.digits = () => digits;
+	figure.answers = () => sent;
+	figure.settled = () => !busy && !waiting;
 	soon();
 });
