@@ -1,6 +1,7 @@
 """What the page's own engine, book/_static/cnnlib.js, needs: a network's layers and numbers, and the small digits."""
 
 import base64
+from copy import deepcopy
 from importlib import resources
 
 import numpy as np
@@ -89,3 +90,13 @@ def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("an array holds numbers that are not finite in int8")
     scales = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
     return np.rint(W / scales.reshape(-1, *[1] * (W.ndim - 1))).astype(np.int8), scales
+
+
+def in_8_bits(network):
+    """Return a copy of a network with the weights that a page has if they are stored in int8."""
+    rounded = deepcopy(network)
+    for array in rounded.parameters().values():
+        if array.ndim > 1:
+            numbers, scales = quantize(array)
+            array[...] = numbers * scales.reshape(-1, *[1] * (array.ndim - 1))
+    return rounded

@@ -42,13 +42,6 @@ def test_the_figure_s_data():
         assert len(stamp["pixels"]) == 2 * stamp["height"] * stamp["width"]
 
 
-def test_measuring_in_8_bits_leaves_the_network_alone():
-    network, scenes = chapter.build_detector(0), chapter.split("validation", 4)
-    before = network.predict(scenes.images)
-    chapter.precision_in_8_bits(network, scenes)
-    assert np.array_equal(network.predict(scenes.images), before)
-
-
 # What became of each digit
 
 A, B, C = (0, 0, 10, 10), (20, 20, 30, 30), (40, 40, 50, 50)

@@ -67,13 +67,6 @@ def test_wrong_pixels_are_counted():
     assert sum(share for share, _ in list(right.values())[:3]) == pytest.approx(1)
 
 
-def test_measuring_in_8_bits_leaves_the_network_alone():
-    network, scenes = chapter.build_unet(0, 4), chapter.scenes_of("validation", 4)
-    before = network.predict(scenes.images)
-    chapter.iou_in_8_bits(network, scenes)
-    assert np.array_equal(network.predict(scenes.images), before)
-
-
 def test_figures_are_drawn():
     scenes = chapter.scenes_of("validation", 5)
     chapter.draw_maps(scenes.images[:3], scenes.classes[:3], scenes.classes[:3])

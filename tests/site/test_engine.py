@@ -758,6 +758,7 @@ def test_weights_in_8_bits(page):
     description = engine.describe(network, "int8")
     json.dumps(description, allow_nan=False)
     y = page.evaluate("([d, x]) => cnnlib.Network.fromJSON(d).predict(x).toNested()", [description, x.tolist()])
+    assert np.abs(np.array(y) - engine.in_8_bits(network).predict(x)).max() < 1e-5
     for layer in (network[0], network[3]):
         numbers, scales = engine.quantize(layer.W)
         rounded = numbers * scales.reshape(-1, *[1] * (layer.W.ndim - 1))

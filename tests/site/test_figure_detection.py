@@ -15,12 +15,7 @@ FIG = "document.querySelector('figure').liveFigure"
 @pytest.fixture(scope="module")
 def network():
     """The network as the page has it, in 8 bits."""
-    network = chapter.EXPERIMENTS["detection"].load("detection")["detector"]
-    for array in network.parameters().values():
-        if array.ndim > 1:
-            numbers, scales = engine.quantize(array)
-            array[...] = numbers * scales.reshape(-1, *[1] * (array.ndim - 1))
-    return network
+    return engine.in_8_bits(chapter.EXPERIMENTS["detection"].load("detection")["detector"])
 
 
 def settled(page):

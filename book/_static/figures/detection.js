@@ -80,7 +80,7 @@ liveFigure.define("detection", (figure, data) => {
 	let work = null;
 	try { work = cnnlib.worker(task); } catch { work = null; } // some pages may not start one
 	const here = {};
-	let [busy, waiting, y, sent] = [false, null, null, 0];
+	let [busy, waiting, y, sent] = [false, null, Float32Array.from(data.y), 0]; // y: of the first scene
 	async function read(x) {
 		if (busy) { waiting = x; return; }
 		busy = true;
@@ -117,7 +117,6 @@ liveFigure.define("detection", (figure, data) => {
 		make("div", { style: "flex: 1 1 240px; min-height: 15rem" }, table, note)));
 
 	function show() {
-		if (!y) return;
 		const found = decode(y, threshold.value);
 		figure.state.found = found;
 		const boxes = found.flatMap(({ box: [top, left, bottom, right], label, score }) => {
@@ -132,7 +131,7 @@ liveFigure.define("detection", (figure, data) => {
 		overlay.replaceChildren(...boxes);
 		body.replaceChildren(...found.map(({ box, label, score }) =>
 			make("tr", { style: "background: none" }, [label, score.toFixed(2), ...box.map((side) => number(side))].map(cell))));
-		note.textContent = `${found.length} found in ${Math.round(figure.state.milliseconds)} ms. Dashed: the chosen digit.`;
+		note.textContent = `${found.length} found${figure.state.milliseconds ? ` in ${Math.round(figure.state.milliseconds)} ms` : ""}. Dashed: the chosen digit.`;
 		figure.say(found.length ? `found: ${found.map(({ label, box }) => `${label} at row ${Math.round(box[0])}, column ${Math.round(box[1])}`).join("; ")}` : "nothing found");
 	}
 
@@ -213,5 +212,7 @@ liveFigure.define("detection", (figure, data) => {
 	figure.digits = () => digits;
 	figure.answers = () => sent;
 	figure.settled = () => !busy && !waiting;
-	soon();
+	figure.state = { x: compose(), y };
+	picture.show(figure.state.x, 1);
+	show();
 });

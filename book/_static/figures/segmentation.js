@@ -51,33 +51,36 @@ liveFigure.define("segmentation", (figure, data) => {
 	const colors = data.colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
 	const pen = map.getContext("2d");
 
-	function show() {
-		if (!y) return;
-		const shift = corrected.value ? data.correction : 0; // of the background's score
+	/* Colour the map: of every pixel a class, and how strongly it is shown. */
+	function paint(classes, label, strength) {
 		const image = pen.createImageData(SIZE, SIZE);
-		const counts = new Array(CLASSES).fill(0);
-		const classes = new Uint8Array(PIXELS), chosen = new Float32Array(PIXELS);
-		for (let k = 0; k < PIXELS; k++) {
-			const score = (m) => y[m * PIXELS + k] + (m === CLASSES - 1 ? shift : 0);
-			let best = 0;
-			for (let m = 1; m < CLASSES; m++) if (score(m) > score(best)) best = m;
-			classes[k] = best;
-			counts[best]++;
-			let [color, strength] = [colors[best], best < CLASSES - 1 ? 1 : 0];
-			if (only.value !== "classes") {
-				let sum = 0;
-				for (let m = 0; m < CLASSES; m++) sum += Math.exp(score(m) - score(best));
-				[color, strength] = [colors[+only.value], chosen[k] = Math.exp(score(+only.value) - score(best)) / sum];
-			}
-			image.data.set([...color, Math.round(255 * strength)], 4 * k);
-		}
+		for (let k = 0; k < PIXELS; k++) image.data.set([...(colors[label ?? classes[k]] ?? [0, 0, 0]), Math.round(255 * strength[k])], 4 * k);
 		pen.putImageData(image, 0, 0);
-		Object.assign(figure.state, { classes, p: chosen });
-		const seen = counts.slice(0, -1).map((count, label) => [count, label]).filter(([count]) => count >= 20).sort((a, b) => b[0] - a[0]);
-		const text = seen.length ? seen.map(([count, label]) => `${label}: ${count} pixels`).join(", ") : "nothing but background";
-		note.textContent = `${text}. Computed in ${Math.round(figure.state.milliseconds)} ms.`;
+		const counts = new Array(CLASSES).fill(0);
+		for (const one of classes) counts[one]++;
+		const seen = counts.slice(0, -1).map((count, digit) => [count, digit]).filter(([count]) => count >= 20).sort((a, b) => b[0] - a[0]);
+		const text = seen.length ? seen.map(([count, digit]) => `${digit}: ${count} pixels`).join(", ") : "nothing but background";
+		note.textContent = `${text}.${figure.state.milliseconds ? ` Computed in ${Math.round(figure.state.milliseconds)} ms.` : ""}`;
 		map.setAttribute("aria-label", `The scene, coloured by class. ${text}.`);
 		figure.say(text);
+	}
+
+	function show() {
+		if (!y) { read(x.slice()); return; } // at first, only the classes are known
+		const shift = corrected.value ? data.correction : 0; // of the background's score
+		const label = only.value === "classes" ? null : +only.value;
+		const [classes, p] = [new Uint8Array(PIXELS), new Float32Array(PIXELS)];
+		for (let k = 0; k < PIXELS; k++) {
+			const score = (m) => y[m * PIXELS + k] + (m === CLASSES - 1 ? shift : 0);
+			let [best, sum] = [0, 0];
+			for (let m = 1; m < CLASSES; m++) if (score(m) > score(best)) best = m;
+			classes[k] = best;
+			if (label === null) continue;
+			for (let m = 0; m < CLASSES; m++) sum += Math.exp(score(m) - score(best));
+			p[k] = Math.exp(score(label) - score(best)) / sum;
+		}
+		Object.assign(figure.state, { classes, p });
+		paint(classes, label, label === null ? Float32Array.from(classes, (one) => +(one < CLASSES - 1)) : p);
 	}
 
 	// What the reader does
@@ -125,5 +128,8 @@ liveFigure.define("segmentation", (figure, data) => {
 	// For tests, and for the curious
 	figure.answers = () => sent;
 	figure.settled = () => !busy && !waiting;
-	soon();
+	const classes = Uint8Array.from(data.classes, (letter) => parseInt(letter, 16));
+	figure.state = { x, y: [], p: [], classes };
+	drawing.show(x, 1);
+	paint(classes, null, Float32Array.from(classes, (one) => +(one < CLASSES - 1)));
 });
