@@ -87,16 +87,27 @@ def test_decode_is_sorted_clipped_and_finite():
 
 
 @pytest.mark.parametrize(
-    ("y", "threshold", "error"),
+    ("y", "limits", "error", "message"),
     [
-        (np.zeros((1, 15, 8, 8)), 1.5, ValueError),
-        (np.zeros((1, 15, 8, 8)), "high", TypeError),
-        ("scores", 0.5, (TypeError, ValueError)),
+        (np.zeros((1, 15, 8, 8)), {"threshold": 1.5}, ValueError, "threshold"),
+        (np.zeros((1, 15, 8, 8)), {"threshold": "high"}, TypeError, "threshold"),
+        (np.zeros((1, 15, 8, 8)), {"max_iou": -1}, ValueError, "max_iou"),
+        (np.zeros((1, 14, 8, 8)), {}, ValueError, r"\(N, 15, 8, 8\), got .* \(1, 14, 8, 8\)"),
+        (np.zeros((15, 8, 8)), {}, ValueError, "expected the output of a detector"),
+        (np.full((1, 15, 8, 8), np.nan), {}, ValueError, "finite"),
+        (np.full((1, 15, 8, 8), np.inf), {}, ValueError, "finite"),
+        ("scores", {}, (TypeError, ValueError), "y"),
     ],
 )
-def test_decode_refuses(y, threshold, error):
-    with pytest.raises(error):
-        decode(y, threshold)
+def test_decode_refuses(y, limits, error, message):
+    with pytest.raises(error, match=message):
+        decode(y, **limits)
+
+
+def test_decode_of_no_images_and_of_nothing_found():
+    assert decode(np.zeros((0, 15, 8, 8))) == []
+    ((boxes, labels, scores),) = decode(np.full((1, 15, 8, 8), -9.0))
+    assert boxes.shape == (0, 4) and labels.shape == scores.shape == (0,)
 
 
 # Boxes
