@@ -161,16 +161,18 @@ def add_map(axis, classes: np.ndarray) -> None:
             axis.text(columns[middle], rows[middle], label, ha="center", va="center", size=9, bbox=box)
 
 
-def draw_maps(images: np.ndarray, *maps: np.ndarray) -> None:
+def draw_maps(
+    images: np.ndarray, *maps: np.ndarray, names: Sequence[str] = ("scene", "right classes", "predicted")
+) -> None:
     """Draw scenes, and below them one row of maps after the other: the right classes, then what was predicted."""
     figure, axes = plt.subplots(1 + len(maps), len(images), figsize=(2.2 * len(images), 2.25 * (1 + len(maps))))
     for index, column in enumerate(np.reshape(axes, (1 + len(maps), -1)).T):
         column[0].imshow(images[index], vmin=0, vmax=255)
         for axis, classes in zip(column[1:], maps, strict=True):
             add_map(axis, classes[index])
-        for axis in column:
+        for axis, name in zip(column, names, strict=False):
             axis.grid(False)
-            axis.set(xticks=[], yticks=[])
+            axis.set(xticks=[], yticks=[], ylabel=name if index == 0 else "")
 
 
 def draw_covers(covers: dict[int, np.ndarray]) -> None:
