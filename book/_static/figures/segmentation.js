@@ -35,7 +35,7 @@ liveFigure.define("segmentation", (figure, data) => {
 	const drawing = figure.picture("The scene. Draw on it; or move with the arrow keys and put ink with the space bar.", { height: SIZE, width: SIZE });
 	fill(drawing.element, { tabindex: 0, role: "application", style: "display: block; width: 100%; touch-action: none; cursor: crosshair" });
 	const cursor = make("div", { hidden: true, style: "border: 2px solid var(--lf-accent); height: 3%; pointer-events: none; position: absolute; width: 3%" });
-	const map = make("canvas", { width: SIZE, height: SIZE, role: "img", class: "lf-classes", "aria-label": "The scene, coloured by class.", style: "display: block; image-rendering: pixelated; width: 100%" });
+	const map = make("canvas", { width: SIZE, height: SIZE, role: "img", class: "lf-classes", "aria-label": "The scene, coloured by class.", style: "background: #fff; display: block; image-rendering: pixelated; width: 100%" }); // its colours are for paper
 	const panel = (title, ...children) => make("div", { style: "flex: 1 1 240px; max-width: 340px" }, make("p", { class: "lf-title" }, title),
 		make("div", { style: "border: 1px solid var(--lf-line); position: relative" }, ...children));
 	const note = make("p", { class: "lf-note", style: "min-height: 2.8em" });
