@@ -133,6 +133,38 @@ function sum_over(values, f = (value) => value) {
 	return sum;
 }
 
+// f(value, channel, place in the data) of every number of (N, C, ...), in a new array
+function channel_map(x, f) {
+	const [result, [, C], size] = [zeros(x.shape, x.dtype), x.shape, product(x.shape.slice(2))];
+	for (let k = 0, from = x.data, to = result.data; k < to.length; )
+		for (let c = 0; c < C; c++) for (const end = k + size; k < end; k++) to[k] = f(from[k], c, k);
+	return result;
+}
+
+// The sum of f(value, channel, place in the data) over every channel of (N, C, ...): an array (C,)
+function channel_sums(x, f = (value) => value) {
+	const [sums, [, C], size] = [new Float64Array(x.shape[1]), x.shape, product(x.shape.slice(2))];
+	for (let k = 0, from = x.data; k < from.length; )
+		for (let c = 0; c < C; c++) for (const end = k + size; k < end; k++) sums[c] += f(from[k], c, k);
+	return array(sums, x.dtype);
+}
+
+/* Call visit(first, step, end) for every example of (N, M), and for every pixel of every example of (N, M, H, W): its M
+   numbers lie in the data at first, first + step, ..., before end. */
+function each_position({ shape: [N, M, ...sizes] }, visit) {
+	const step = product(sizes);
+	for (let n = 0; n < N; n++)
+		for (let first = n * M * step, p = 0; p < step; p++, first++) visit(first, step, first + M * step);
+}
+
+// Of the numbers at first, first + step, ...: the largest, and the sum of exp(number - largest), which cannot overflow.
+function sum_exp(data, first, step, end) {
+	let [largest, sum] = [-Infinity, 0];
+	for (let k = first; k < end; k += step) largest = max(largest, data[k]);
+	for (let k = first; k < end; k += step) sum += exp(data[k] - largest);
+	return [largest, sum];
+}
+
 // The matrix product, in which nearly all of the time goes
 
 /* Number (i, j) of a matrix lies at rows[i] + columns[j] in some data. So a transpose copies nothing, and what `im2col`
@@ -286,6 +318,7 @@ class Configured {
 /* A differentiable function y = f(x), with, perhaps, trainable arrays. A subclass writes
      settings, check()      its arguments, their defaults and limits;
      parameter_shapes()     the names and shapes of its trainable arrays; those of W are drawn, with `fans()`;
+     statistic_shapes()     the same for arrays that training changes, but not the optimizer;
      output_shape(shape)    of one example, from that of an input; ValueError if it does not fit;
      _forward(x)            returns y, for an array x that fits, and does not change x;
      _backward(dy, x, y)    sets dW beside W and returns dx; or null, if nobody `needs_dx`.
@@ -300,6 +333,7 @@ class Layer extends Configured {
 	}
 
 	parameter_shapes() { return {}; }
+	statistic_shapes() { return {}; }
 	get params() { return Object.keys(this.parameter_shapes()); }
 
 	/** That of the parameters; undefined without any: that of the input. */
@@ -309,7 +343,7 @@ class Layer extends Configured {
 	/** y = f(x), for a batch x (N, ...). */
 	forward(x) {
 		const { dtype } = this;
-		for (const [name, shape] of Object.entries(this.parameter_shapes())) {
+		for (const [name, shape] of Object.entries({ ...this.parameter_shapes(), ...this.statistic_shapes() })) {
 			this[name] = as_array(this[name], dtype); // `layer.W = [[1, 2]]` is allowed
 			check_shape(`${this}, ${name}`, shape, this[name].shape);
 		}
@@ -340,12 +374,25 @@ class Layer extends Configured {
 	}
 
 	collect(prefix) { return Object.fromEntries(this.params.map((name) => [name, this[prefix + name]])); }
+
+	/** Parameters and statistics of this layer itself, by name. */
+	saved_arrays() {
+		const names = [...this.params, ...Object.keys(this.statistic_shapes())];
+		return Object.fromEntries(names.map((name) => [name, this[name]]));
+	}
+
 	astype(dtype) {
-		for (const layer of leaves(this)) for (const name of layer.params) layer[name] = array(layer[name], dtype);
+		for (const layer of leaves(this))
+			for (const name of Object.keys(layer.saved_arrays())) layer[name] = array(layer[name], dtype);
 		return this;
 	}
 }
-Layer.prototype.needs_dx = true;
+Object.assign(Layer.prototype, { needs_dx: true, training: false });
+
+/** Set the mode of a layer and of all layers in it; for training, what draws. */
+function set_training(layer, training, rng) {
+	for (const each of leaves(layer)) Object.assign(each, { training }, rng && { rng });
+}
 
 /** y = x @ W + b: x (N, D), W (D, M), b (M,), y (N, M). */
 class Dense extends Layer {
@@ -389,6 +436,26 @@ function patches(image, C, H, W, K, stride) {
 	return new Matrix(image, rows, steps(w, stride, steps(h, stride * W)));
 }
 
+/* What a convolution works in: a padded image, its patches, and how to copy example n of x into the image, and back.
+   Between the images (N, C, H, W) and the patches stand the pad_width, kernel_size and stride of the layer. */
+function workspace(layer, [, C, H, W]) {
+	const [[above, below], [left, right]] = layer.pad_width(H, W);
+	const [high, wide] = [above + H + below, left + W + right];
+	const image = new Float64Array(C * high * wide);
+	const copy = (n, visit) => {
+		for (let line = 0, out = n * C * H * W; line < C * H; line++) {
+			const start = (floor(line / H) * high + above + (line % H)) * wide + left;
+			for (let at = start; at < start + W; at++, out++) visit(at, out);
+		}
+	};
+	const load = (x, n) => {
+		image.fill(0);
+		copy(n, (at, out) => (image[at] = x[out]));
+	};
+	const store = (x, n) => copy(n, (at, out) => (x[out] = image[at]));
+	return { image, load, store, cols: patches(image, C, high, wide, layer.kernel_size, layer.stride) };
+}
+
 // Call visit(place in x, place in cols) for each number of cols; return the shape of cols.
 function each_entry(shape, kernel_size, stride, visit) {
 	check_int("kernel_size", kernel_size);
@@ -421,12 +488,12 @@ function col2im(cols, shape, kernel_size, stride = 1) {
 }
 
 // The shape (C, h, w) of what a layer's windows find in padded images.
-function window_shape(layer, input_shape, window, pad_width) {
+function window_shape(layer, input_shape, window, pad_width = [], stride = layer.stride) {
 	const [C, ...sizes] = input_shape;
 	const padded = sizes.map((size, axis) => size + sum_over(pad_width[axis] ?? []));
 	check(sizes.length === 2, `${layer} expected images (C, H, W), got ${show(input_shape)}`);
 	check(min(...padded) >= window, `${layer} needs images larger than its window, got ${show(input_shape)}`);
-	return [C, ...places(padded, window, layer.stride)];
+	return [C, ...places(padded, window, stride)];
 }
 
 /** y[n, f, r, s] = b[f] + sum over c, i, j of W[f, c, i, j] x[n, c, r stride + i, s stride + j], on the padded image:
@@ -465,27 +532,8 @@ class Convolutional extends Layer {
 		return [this.filters, h, w];
 	}
 
-	// A padded image, its columns, and how to copy images there and back.
-	workspace([, C, H, W]) {
-		const [[above, below], [left, right]] = this.pad_width(H, W);
-		const [high, wide] = [above + H + below, left + W + right];
-		const image = new Float64Array(C * high * wide);
-		const copy = (n, visit) => {
-			for (let line = 0, out = n * C * H * W; line < C * H; line++) {
-				const start = (floor(line / H) * high + above + (line % H)) * wide + left;
-				for (let at = start; at < start + W; at++, out++) visit(at, out);
-			}
-		};
-		const load = (x, n) => {
-			image.fill(0);
-			copy(n, (at, out) => (image[at] = x[out]));
-		};
-		const store = (dx, n) => copy(n, (at, out) => (dx[out] = image[at]));
-		return { image, load, store, cols: patches(image, C, high, wide, this.kernel_size, this.stride) };
-	}
-
 	_forward(x) {
-		const { cols, load } = this.workspace(x.shape);
+		const { cols, load } = workspace(this, x.shape);
 		const y = zeros([x.length, ...this.output_shape(x.shape.slice(1))], x.dtype);
 		each_row(y, (data, n) => {
 			load(x.data, n);
@@ -497,23 +545,70 @@ class Convolutional extends Layer {
 	}
 
 	_backward(dy, x) {
-		const { image, cols, load, store } = this.workspace(x.shape);
+		const { image, cols, load, store } = workspace(this, x.shape);
 		this.dW = zeros(this.W.shape, dy.dtype);
-		this.db = zeros(this.b.shape, dy.dtype);
+		this.db = channel_sums(dy);
 		const dx = this.needs_dx ? zeros(x.shape, dy.dtype) : null;
 		each_row(dy, (data, n) => {
 			load(x.data, n);
 			const dy_n = matrix({ data }, this.filters);
 			add_matmul(dy_n, cols.T, matrix(this.dW)); // dW += dy @ cols.T
-			for (let f = 0, k = 0; f < this.filters; f++) {
-				let sum = 0;
-				for (const end = k + cols.columns.length; k < end; k++) sum += data[k];
-				this.db.data[f] += sum;
-			}
 			if (!dx) return;
 			image.fill(0);
 			add_matmul(matrix(this.W).T, dy_n, cols); // dcols = W.T @ dy, and what falls on one pixel is added up
 			store(dx.data, n);
+		});
+		return dx;
+	}
+}
+
+/** y[n, f, r, s] = b[f] + sum of W[c, f, i, j] x[n, c, u, v] over u stride + i - padding = r, and likewise s: what the
+   backward pass of a convolution does. W (C, F, K, K); h = (H - 1) stride + K - 2 padding. */
+class TransposedConvolution extends Layer {
+	static settings = {
+		...{ channels: REQUIRED, filters: REQUIRED, kernel_size: REQUIRED },
+		...{ stride: 1, padding: 0, initializer: "he" },
+	};
+
+	check() {
+		this.check_ints("channels", "filters", "kernel_size", "stride");
+		check_int("padding", this.padding, 0);
+	}
+
+	parameter_shapes() {
+		return { W: [this.channels, this.filters, this.kernel_size, this.kernel_size], b: [this.filters] };
+	}
+
+	fans() { return [this.channels / this.stride ** 2, this.filters].map((count) => count * this.kernel_size ** 2); }
+	pad_width() { return Array(2).fill([this.padding, this.padding]); }
+	output_shape(shape) {
+		const [C, ...sizes] = shape;
+		check(sizes.length === 2 && C === this.channels, `${this} expected (${this.channels}, H, W), got ${show(shape)}`);
+		const larger = sizes.map((size) => (size - 1) * this.stride + this.kernel_size - 2 * this.padding);
+		check(min(...larger) >= 1, `${this}: the padding cuts everything off, for the shape ${show(shape)}`);
+		return [this.filters, ...larger];
+	}
+
+	_forward(x) {
+		const y = zeros([x.length, ...this.output_shape(x.shape.slice(1))], x.dtype);
+		const { image, cols, store } = workspace(this, y.shape);
+		each_row(x, (data, n) => {
+			image.fill(0);
+			add_matmul(matrix(this.W).T, matrix({ data }, this.channels), cols); // cols = W.T @ x, added up in the image
+			store(y.data, n);
+		});
+		return channel_map(y, (value, f) => value + this.b.data[f]);
+	}
+
+	_backward(dy, x) {
+		const { cols, load } = workspace(this, dy.shape);
+		this.dW = zeros(this.W.shape, dy.dtype);
+		this.db = channel_sums(dy);
+		const dx = zeros(x.shape, dy.dtype);
+		each_row(x, (data, n) => {
+			load(dy.data, n);
+			add_matmul(matrix({ data }, this.channels), cols.T, matrix(this.dW)); // dW += x @ dcols.T
+			add_matmul(matrix(this.W), cols, matrix({ data: row(dx, n) }, this.channels)); // dx = W @ dcols
 		});
 		return dx;
 	}
@@ -528,7 +623,7 @@ class MaxPooling extends Layer {
 		this.check_ints("size", "stride");
 	}
 
-	output_shape(shape) { return window_shape(this, shape, this.size, []); }
+	output_shape(shape) { return window_shape(this, shape, this.size); }
 	_forward(x) {
 		const [{ size, stride }, [N, C, H, W]] = [this, x.shape];
 		const [, h, w] = this.output_shape([C, H, W]);
@@ -555,6 +650,139 @@ class MaxPooling extends Layer {
 		this.is_max.forEach((from, k) => (dx.data[from] += dy.data[k])); // += : windows may overlap
 		return dx;
 	}
+}
+
+// Call visit(place in x, place in y) for each pixel of a block of size x size, and the one pixel for the whole block.
+function each_block([N, C, H, W], size, visit) {
+	const [h, w] = places([H, W], size, size);
+	for (let image = 0; image < N * C; image++)
+		for (let r = 0; r < h * size; r++)
+			for (let s = 0; s < w * size; s++)
+				visit((image * H + r) * W + s, (image * h + floor(r / size)) * w + floor(s / size));
+}
+
+/** The mean of every window; without a size, one window is the whole image, and y is (N, C). */
+class AveragePooling extends Layer {
+	static settings = { size: null };
+
+	check() { if (this.size !== null) this.check_ints("size"); }
+	output_shape(shape) {
+		if (this.size !== null) return window_shape(this, shape, this.size, [], this.size);
+		check(shape.length === 3, `${this} expected images (C, H, W), got ${show(shape)}`);
+		return shape.slice(0, 1);
+	}
+
+	_forward(x) {
+		if (this.size === null) return channel_means(x);
+		const y = zeros([x.length, ...this.output_shape(x.shape.slice(1))], x.dtype);
+		each_block(x.shape, this.size, (from, to) => (y.data[to] += x.data[from]));
+		return y.map((sum) => sum / this.size ** 2);
+	}
+
+	_backward(dy, x) {
+		const [dx, area] = [zeros(x.shape, dy.dtype), x.data.length / dy.data.length];
+		if (this.size === null) return dx.map((_, k) => dy.data[floor(k / area)] / area);
+		each_block(x.shape, this.size, (to, from) => (dx.data[to] = dy.data[from] / this.size ** 2));
+		return dx;
+	}
+}
+
+// The mean of every image of (N, C, H, W): an array (N, C).
+function channel_means(x) {
+	const [sums, size] = [zeros(x.shape.slice(0, 2), x.dtype), product(x.shape.slice(2))];
+	return sums.map((_, image) => sum_over(x.data.subarray(image * size, (image + 1) * size)) / size);
+}
+
+/** Every pixel repeated in a block of size x size; the gradient of a pixel is the sum over its block. */
+class Upsampling extends Layer {
+	static settings = { size: 2 };
+
+	check() { this.check_ints("size"); }
+	output_shape(shape) {
+		check(shape.length === 3, `${this} expected images (C, H, W), got ${show(shape)}`);
+		return [shape[0], ...shape.slice(1).map((size) => size * this.size)];
+	}
+
+	_forward(x) {
+		const y = zeros([x.length, ...this.output_shape(x.shape.slice(1))], x.dtype);
+		each_block(y.shape, this.size, (to, from) => (y.data[to] = x.data[from]));
+		return y;
+	}
+
+	_backward(dy, x) {
+		const dx = zeros(x.shape, dy.dtype);
+		each_block(dy.shape, this.size, (from, to) => (dx.data[to] += dy.data[from]));
+		return dx;
+	}
+}
+
+/** y = gamma (x - mean) / sqrt(variance + epsilon) + beta, for each channel: x (N, C, H, W) or (N, C). In training, mean
+   and variance are those of the batch; in prediction, their running means. */
+class BatchNormalization extends Layer {
+	static settings = { channels: REQUIRED, momentum: 0.9, epsilon: 1e-5 };
+
+	check() {
+		this.check_ints("channels");
+		check(this.momentum >= 0 && this.momentum < 1, `momentum is out of its range: ${this.momentum}`);
+		check(this.epsilon > 0, `epsilon is out of its range: ${this.epsilon}`);
+	}
+
+	parameter_shapes() { return { gamma: [this.channels], beta: [this.channels] }; }
+	statistic_shapes() { return { running_mean: [this.channels], running_variance: [this.channels] }; }
+	initialize({ dtype = "float32" }) {
+		for (const name of ["beta", "running_mean"]) this[name] = zeros([this.channels], dtype);
+		for (const name of ["gamma", "running_variance"]) this[name] = zeros([this.channels], dtype).map(() => 1);
+	}
+
+	output_shape(shape) {
+		const fits = [1, 3].includes(shape.length) && shape[0] === this.channels;
+		check(fits, `${this} expected (${this.channels}, H, W) or (${this.channels},), got ${show(shape)}`);
+		return shape;
+	}
+
+	_forward(x) {
+		const m = x.data.length / this.channels; // how many numbers a channel has
+		let { data: mean } = this.running_mean, { data: variance } = this.running_variance;
+		if (this.training) {
+			mean = channel_sums(x).data.map((sum) => sum / m);
+			variance = channel_sums(x, (value, c) => (value - mean[c]) ** 2).data.map((sum) => sum / m);
+			const follow = (running, f) => running.map((old, c) => old + (1 - this.momentum) * (f(c) - old));
+			this.running_mean = follow(this.running_mean, (c) => mean[c]);
+			this.running_variance = follow(this.running_variance, (c) => (variance[c] * m) / max(m - 1, 1));
+		}
+		const { gamma: { data: gamma }, beta: { data: beta } } = this;
+		const scale = variance.map((value) => 1 / sqrt(value + this.epsilon));
+		const x_hat = channel_map(x, (value, c) => (value - mean[c]) * scale[c]);
+		Object.assign(this, { scale, x_hat, m });
+		return channel_map(x_hat, (value, c) => gamma[c] * value + beta[c]);
+	}
+
+	_backward(dy) {
+		const { scale, m, training, gamma: { data: gamma }, x_hat: { data: x_hat } } = this;
+		this.dgamma = channel_sums(dy, (value, c, k) => value * x_hat[k]);
+		this.dbeta = channel_sums(dy);
+		const [{ data: dgamma }, { data: dbeta }] = [this.dgamma, this.dbeta];
+		return channel_map(dy, (value, c, k) => {
+			if (training) value -= (dbeta[c] + x_hat[k] * dgamma[c]) / m; // the paths through the mean and the variance
+			return gamma[c] * scale[c] * value;
+		});
+	}
+}
+
+/** In training, each number is dropped with the probability `rate`, and the others are scaled by 1 / (1 - rate). */
+class Dropout extends Layer {
+	static settings = { rate: 0.5 };
+
+	check() { check(this.rate >= 0 && this.rate < 1, `rate is out of its range: ${this.rate}`); }
+	initialize({ rng = new Generator() }) { this.rng = rng; }
+	_forward(x) {
+		const draw = () => (this.rng.random() >= this.rate ? 1 / (1 - this.rate) : 0);
+		this.mask = this.training ? x.map(draw).data : null;
+		return this.drop(x);
+	}
+
+	_backward(dy) { return this.drop(dy); }
+	drop(x) { return this.mask ? x.map((value, k) => value * this.mask[k]) : x; }
 }
 
 /** (N, C, H, W) to (N, C H W). */
@@ -591,30 +819,29 @@ class Sigmoid extends Layer {
 	_backward(dy, x, { data: y }) { return dy.map((value, k) => value * y[k] * (1 - y[k])); }
 }
 
-/** Probabilities from scores, y_i = exp(x_i) / sum_j exp(x_j), for each example (M,). */
+/** Probabilities from scores, y_i = exp(x_i) / sum_j exp(x_j), for each example (M,), or each pixel of (M, H, W). */
 class Softmax extends Layer {
 	output_shape(shape) {
-		check(shape.length === 1, `${this} expected scores (M,) an example, got ${show(shape)}`);
+		const fits = [1, 3].includes(shape.length);
+		check(fits, `${this} expected scores (M,) or (M, H, W) an example, got ${show(shape)}`);
 		return shape;
 	}
 
 	_forward(x) {
-		const y = x.copy();
-		each_row(y, (values) => {
-			const largest = max(...values);
-			const e = Float64Array.from(values, (value) => exp(value - largest)); // the shift cancels; no overflow
-			const sum = sum_over(e);
-			e.forEach((value, i) => (values[i] = value / sum));
+		const y = zeros(x.shape, x.dtype);
+		each_position(x, (first, step, end) => {
+			const [largest, sum] = sum_exp(x.data, first, step, end); // the shift by the largest cancels
+			for (let k = first; k < end; k += step) y.data[k] = exp(x.data[k] - largest) / sum;
 		});
 		return y;
 	}
 
 	_backward(dy, x, y) {
-		const dx = dy.copy();
-		each_row(dx, (values, n) => {
-			const p = row(y, n);
-			const mean = sum_over(values, (value, i) => value * p[i]);
-			values.forEach((value, i) => (values[i] = p[i] * (value - mean)));
+		const dx = zeros(x.shape, x.dtype);
+		each_position(x, (first, step, end) => {
+			let mean = 0;
+			for (let k = first; k < end; k += step) mean += dy.data[k] * y.data[k];
+			for (let k = first; k < end; k += step) dx.data[k] = y.data[k] * (dy.data[k] - mean);
 		});
 		return dx;
 	}
@@ -745,11 +972,11 @@ class Network extends Sequential {
 		return y;
 	}
 
-	/** Set all gradients, for targets t (N, M), or class numbers (N,); return [loss, scores]. */
+	/** Set all gradients, for targets of the shape of y, or class numbers (N,), or (N, H, W); return [loss, scores]. */
 	backpropagate(x, t, loss = new CategoricalCrossEntropy()) {
-		const [classes, ...more] = this.shapes.at(-1);
-		const labels = typeof t?.[0] === "number" || t?.shape?.length === 1;
-		if (labels && classes > 1 && !more.length) t = one_hot(t, classes, this.dtype);
+		const shape = this.shapes.at(-1);
+		t = as_array(t, this.dtype);
+		if (t.shape.length === shape.length && shape[0] > 1) t = one_hot(t, shape[0], this.dtype);
 		let [network, exact] = [this, loss];
 		if (loss.constructor === CategoricalCrossEntropy && this.layers.at(-1) instanceof Softmax && this.layers.length > 1)
 			[network, exact] = [this.slice(0, -1), new SoftmaxCrossEntropy()]; // exact only together
@@ -774,20 +1001,27 @@ class Network extends Sequential {
 		const entry = (layer) =>
 			layer.layers
 				? { class: layer.constructor.name, config: { layers: layer.layers.map(entry) } }
-				: { class: layer.constructor.name, config: layer.config, parameters: layer.parameters() };
+				: { class: layer.constructor.name, config: layer.config, parameters: layer.saved_arrays() };
 		return { input_shape: this.input_shape, dtype: this.dtype, layers: this.layers.map(entry) };
 	}
 
 	/** A network from {input_shape, dtype, stored, layers: [{class, config, parameters}, ...]}: see book/_ext/engine.py.
-	   Parameters are arrays, or base64 of numbers of the dtype `stored`; without them, a layer draws new ones. */
+	   Parameters are arrays, or base64 of numbers of the dtype `stored`, or {int8, scales}, where all that has the same
+	   first index has one scale; without them, a layer draws new ones. */
 	static fromJSON({ input_shape, dtype = "float32", stored = "float32", layers }) {
 		const build = ({ class: name, config, parameters = {} }) => {
 			const made = choose(LAYERS, "the class of a layer", name);
 			if (config.layers) return new made(config.layers.map(build));
 			const layer = new made({ rng: parameters.W && null, ...config, dtype }); // null: W is not drawn
 			for (const [each, value] of Object.entries(parameters)) {
-				const { shape } = choose(layer.parameters(), `a parameter of ${layer}`, each);
-				layer[each] = array(typeof value === "string" ? decode(value, stored) : value, dtype).reshape(...shape);
+				const { shape } = choose(layer.saved_arrays(), `a parameter of ${layer}`, each);
+				const read = () => {
+					if (typeof value === "string") return decode(value, stored);
+					if (!value.int8) return value;
+					const [numbers, scales] = [decode(value.int8, "int8"), decode(value.scales)];
+					return Float32Array.from(numbers, (number, k) => number * scales[floor((k * shape[0]) / numbers.length)]);
+				};
+				layer[each] = array(read(), dtype).reshape(...shape);
 			}
 			return layer;
 		};
@@ -795,7 +1029,9 @@ class Network extends Sequential {
 	}
 }
 
-// Losses: means over the batch; the 1/N stands nowhere else
+// Losses: means over the batch, or over all pixels of images (N, M, H, W); the 1/N stands nowhere else
+
+const count = (y) => y.data.length / y.shape[1];
 
 class Loss extends Configured {
 	value(y, t) { return this._value(...this.pair(y, t)); }
@@ -804,7 +1040,7 @@ class Loss extends Configured {
 	pair(y, t) {
 		y = as_array(y);
 		t = as_array(t, y.dtype);
-		check(y.shape.length === 2 && y.length, `a loss expected predictions (N, M) of a batch, got an ${y}`);
+		check(y.shape.length > 1 && y.length, `a loss expected predictions (N, M) of a batch, got an ${y}`);
 		check_shape("targets", y.shape, t.shape);
 		return [y, t];
 	}
@@ -820,52 +1056,88 @@ class MeanSquaredError extends Loss {
 class CategoricalCrossEntropy extends Loss {
 	pair(p, t) {
 		[p, t] = super.pair(p, t);
-		each_row(t, (values) => check(abs(sum_over(values) - 1) <= 1e-3, "every row of the targets must sum to 1"));
+		each_position(t, (first, step, end) => {
+			let sum = 0;
+			for (let k = first; k < end; k += step) sum += t.data[k];
+			check(abs(sum - 1) <= 1e-3, "every row of the targets must sum to 1");
+		});
 		return [p, t];
 	}
 
 	_value(p, t) {
-		return -sum_over(p.data, (value, k) => t.data[k] * log(max(value, TINY[p.dtype]))) / p.length;
+		return -sum_over(p.data, (value, k) => t.data[k] * log(max(value, TINY[p.dtype]))) / count(p);
 	}
 
-	_gradient(p, t) { return p.map((value, k) => -t.data[k] / max(value, TINY[p.dtype]) / p.length); }
+	_gradient(p, t) { return p.map((value, k) => -t.data[k] / max(value, TINY[p.dtype]) / count(p)); }
 }
 
-/** Softmax and cross-entropy in one, for scores z: L = 1/N sum of t (log(sum exp(z)) - z), dL/dz = (p - t) / N. */
+/** Softmax and cross-entropy in one, for scores z: L = 1/N sum of t (log(sum exp(z)) - z), dL/dz = (p - t) / N. With
+   `weights`, a number for each class, t is multiplied with them. */
 class SoftmaxCrossEntropy extends CategoricalCrossEntropy {
+	static settings = { weights: null };
+
+	pair(z, t) {
+		[z, t] = super.pair(z, t);
+		if (!this.weights) return [z, t];
+		check_shape("weights", [z.shape[1]], [this.weights.length]);
+		return [z, channel_map(t, (value, m) => value * this.weights[m])];
+	}
+
 	_value(z, t) {
 		let total = 0;
-		each_row(z, (scores, n) => {
-			const largest = max(...scores);
-			const log_sum = largest + log(sum_over(scores, (score) => exp(score - largest)));
-			total += sum_over(row(t, n), (value, m) => value * (log_sum - scores[m]));
+		each_position(z, (first, step, end) => {
+			const [largest, sum] = sum_exp(z.data, first, step, end);
+			for (let k = first; k < end; k += step) total += t.data[k] * (largest + log(sum) - z.data[k]);
 		});
-		return total / z.length;
+		return total / count(z);
 	}
 
-	_gradient(z, t) { return new Softmax().forward(z).map((p, k) => (p - t.data[k]) / z.length); }
+	_gradient(z, t) {
+		const dz = new Softmax().forward(z);
+		each_position(z, (first, step, end) => {
+			let weight = 0; // the sum of t: 1, or the weight of the class
+			for (let k = first; k < end; k += step) weight += t.data[k];
+			for (let k = first; k < end; k += step) dz.data[k] = (dz.data[k] * weight - t.data[k]) / count(z);
+		});
+		return dz;
+	}
 }
 
-/** Rows (N, classes), 1 at the class, else 0. */
+/** Sigmoid and binary cross-entropy in one, for scores z: L = 1/(N M) sum over n, m of log(1 + exp(z)) - t z. */
+class SigmoidCrossEntropy extends Loss {
+	_value(z, t) {
+		const term = (value, k) => max(value, 0) + Math.log1p(exp(-abs(value))) - t.data[k] * value;
+		return sum_over(z.data, term) / z.data.length;
+	}
+
+	_gradient(z, t) { return new Sigmoid().forward(z).map((p, k) => (p - t.data[k]) / z.data.length); }
+}
+
+/** Rows (N, classes), 1 at the class, else 0; of maps of class numbers (N, H, W), images (N, classes, H, W). */
 function one_hot(labels, classes, dtype) {
-	labels = [...(labels.data ?? labels)];
+	labels = as_array(labels);
 	const fits = (label) => Number.isInteger(label) && 0 <= label && label < classes;
-	check(labels.every(fits), `labels must be whole numbers from 0 to ${classes - 1}, got ${labels}`);
-	const t = zeros([labels.length, classes], dtype);
-	labels.forEach((label, n) => (t.data[n * classes + label] = 1));
+	check(labels.data.every(fits), `labels must be whole numbers from 0 to ${classes - 1}, got ${labels.data}`);
+	const [N, ...sizes] = labels.shape;
+	const t = zeros([N, classes, ...sizes], dtype);
+	let place = 0;
+	each_position(t, (first, step) => (t.data[first + labels.data[place++] * step] = 1));
 	return t;
 }
 
 const argmax = (values) => values.reduce((best, value, m) => (value > values[best] ? m : best), 0);
 
-/** The share of examples whose highest score is at the target; or, of one output, on its side of 1/2. */
+/** The share of examples, or of pixels, whose highest score is at the target; or, of one output, on its side of 1/2. */
 function accuracy(y, t) {
 	[y, t] = [as_array(y), as_array(t)];
 	check_shape("targets", y.shape, t.shape);
 	const answer = (values) => (values.length > 1 ? argmax(values) : values[0] > 0.5);
 	let right = 0;
-	each_row(y, (values, n) => (right += answer(values) === answer(row(t, n))));
-	return right / y.length;
+	each_position(y, (first, step) => {
+		const at = [...steps(y.shape[1], step, [first])];
+		right += answer(at.map((k) => y.data[k])) === answer(at.map((k) => t.data[k]));
+	});
+	return right / count(y);
 }
 
 // Optimizers, which change parameters in place
@@ -937,11 +1209,12 @@ function numerical_gradient(L, x, places = x.data.keys(), step = 1e-5) {
 	});
 }
 
-/** Little-endian numbers from base64: float32, float16 or uint8. */
+/** Little-endian numbers from base64: float32, float16, uint8 or int8. */
 function decode(text, dtype = "float32") {
 	const letters = atob(text);
 	const bytes = new Uint8Array(letters.length).map((_, k) => letters.charCodeAt(k));
 	if (dtype === "uint8") return bytes;
+	if (dtype === "int8") return new Int8Array(bytes.buffer);
 	if (dtype === "float32") return new Float32Array(bytes.buffer);
 	// Of finite numbers; the exponent of float32 counts from 112 lower
 	const halves = new Uint32Array(new Uint16Array(bytes.buffer));
@@ -989,12 +1262,15 @@ function worker(task) {
 }
 
 // The one list of layers: those that can be described and built again
-const LAYERS = { Convolutional, Dense, Flatten, MaxPooling, ReLU, Residual, Sequential, Sigmoid, Skip, Softmax };
+const LAYERS = {
+	...{ AveragePooling, BatchNormalization, Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Residual },
+	...{ Sequential, Sigmoid, Skip, Softmax, TransposedConvolution, Upsampling },
+};
 
 const classes = {
 	...LAYERS,
 	...{ NDArray, Layer, Network, ValueError, RuntimeError },
-	...{ MeanSquaredError, CategoricalCrossEntropy, SoftmaxCrossEntropy, SGD, Adam },
+	...{ MeanSquaredError, CategoricalCrossEntropy, SoftmaxCrossEntropy, SigmoidCrossEntropy, SGD, Adam },
 };
 // Python has no `new`; with this, the console needs none
 for (const [name, made] of Object.entries(classes))
@@ -1002,7 +1278,7 @@ for (const [name, made] of Object.entries(classes))
 
 return {
 	...classes,
-	...{ array, zeros, im2col, col2im, one_hot, argmax, accuracy },
+	...{ array, zeros, im2col, col2im, one_hot, argmax, accuracy, set_training },
 	...{ default_rng: (seed) => new Generator(seed), numerical_gradient, decode, worker },
 };
 })();

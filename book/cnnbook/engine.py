@@ -1,6 +1,7 @@
 """What the page's own engine, book/_static/cnnlib.js, needs: a network's layers and numbers, and the small digits."""
 
 import base64
+from copy import deepcopy
 from importlib import resources
 
 import numpy as np
@@ -14,15 +15,18 @@ def describe(network, stored: str = "float32") -> dict:
     Parameters
     ----------
     network : cnnlib.Network
-    stored : {"float32", "float16"}
-        How to store the parameters: float16 takes half of the space, for three decimal digits.
+    stored : {"float32", "float16", "int8"}
+        How to store the parameters: float16 takes half of the space, for three decimal digits; int8, a quarter: whole
+        numbers up to 127, with a scale for all weights that have the same first index. Biases and statistics, which are
+        few, are then in float32.
 
     Returns
     -------
     dict
         ``{"input_shape": [...], "dtype": "float32", "stored": ..., "layers": [...]}``, ready for JSON. A layer is
         ``{"class": ..., "config": {...}, "parameters": {"W": ..., "b": ...}}``, little-endian in base64.
-        The layers in a config, such as those of ``Residual(layers)``, are described in the same way.
+        In int8, a weight is ``{"int8": ..., "scales": ...}``. The layers in a config, such as those of
+        ``Residual(layers)``, are described in the same way.
 
     Raises
     ------
@@ -32,7 +36,7 @@ def describe(network, stored: str = "float32") -> dict:
     return {
         "input_shape": list(network.input_shape),
         "dtype": str(network.dtype),
-        "stored": stored,
+        "stored": "float32" if stored == "int8" else stored,
         "layers": [describe_layer(layer, stored) for layer in network.layers],
     }
 
@@ -43,12 +47,17 @@ def describe_layer(layer, stored: str) -> dict:
     if "layers" in entry["config"]:
         entry["config"]["layers"] = [describe_layer(inner, stored) for inner in layer.layers]
         return entry
-    entry["parameters"] = {name: encode(array, stored) for name, array in layer.parameters().items()}
+    entry["parameters"] = {name: encode(array, stored) for name, array in layer.saved_arrays().items()}
     return entry
 
 
-def encode(array, stored: str) -> str:
-    """Return the numbers of an array in base64, as little-endian float32 or float16."""
+def encode(array, stored: str) -> str | dict[str, str]:
+    """Return the numbers of an array in base64, as little-endian float32 or float16; or weights in 8 bits."""
+    if stored == "int8":
+        if array.ndim == 1:
+            return encode(array, "float32")
+        numbers, scales = quantize(array)
+        return {"int8": base64.b64encode(numbers.tobytes()).decode(), "scales": encode(scales, "float32")}
     with np.errstate(over="ignore"):
         numbers = array.astype(STORED[stored])
     if not np.isfinite(numbers).all():
@@ -72,3 +81,22 @@ def describe_digits() -> dict:
         "labels": "".join(str(label) for label in (*digits.train_labels, *digits.test_labels)),
         "train": len(digits.train_images),
     }
+
+
+def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights as whole numbers from -127 to 127 (int8), and a scale for every first index (float32)."""
+    largest = np.abs(W).max(axis=tuple(range(1, W.ndim)), initial=0)
+    if not np.isfinite(largest).all():
+        raise ValueError("an array holds numbers that are not finite in int8")
+    scales = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
+    return np.rint(W / scales.reshape(-1, *[1] * (W.ndim - 1))).astype(np.int8), scales
+
+
+def in_8_bits(network):
+    """Return a copy of a network with the weights that a page has if they are stored in int8."""
+    rounded = deepcopy(network)
+    for array in rounded.parameters().values():
+        if array.ndim > 1:
+            numbers, scales = quantize(array)
+            array[...] = numbers * scales.reshape(-1, *[1] * (array.ndim - 1))
+    return rounded

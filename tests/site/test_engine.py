@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import cnnlib
+from cnnlib.layers.layer import all_layers
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "book" / "_static").is_dir())
 SCRIPT = ROOT / "book" / "_static" / "cnnlib.js"
@@ -66,16 +67,22 @@ window.parity = (engine, text) => {
   const array = ({ shape, data }, dtype) => new engine.NDArray(shape, Float64Array.from(data)).astype(dtype);
   const named = (letter, arrays) => Object.fromEntries(Object.entries(arrays).map(([name, x]) => [letter + name, x]));
   const compute = {
-    network({ description, x, dy, dtype }) {
+    network({ description, x, dy, dtype, training }) {
       const network = engine.Network.fromJSON(description);
+      engine.set_training(network, training);
       const [given, upstream] = [array(x, dtype), array(dy, dtype)];
       const y = network.forward(given);
       const dx = network.backward(upstream);
-      return { y, dx, ...named("d", network.gradients()), x: given, dy: upstream }; // arguments are not changed
+      const statistics = network.layers.map((layer) => layer.saved_arrays()); // of layers that are not in others
+      const followed = statistics.flatMap(({ running_mean, running_variance }, k) =>
+        running_mean ? [[`running_mean${k}`, running_mean], [`running_variance${k}`, running_variance]] : []);
+      const gradients = named("d", network.gradients());
+      return { y, dx, ...gradients, ...Object.fromEntries(followed), x: given, dy: upstream }; // x, dy: unchanged
     },
-    loss({ loss, y, t, dtype }) {
+    loss({ loss, settings, y, t, dtype }) {
       [y, t] = [array(y, dtype), array(t, dtype)];
-      return { value: new engine[loss]().value(y, t), gradient: new engine[loss]().gradient(y, t) };
+      const made = new engine[loss](...settings);
+      return { value: made.value(y, t), gradient: made.gradient(y, t) };
     },
     columns({ x, cols, kernel_size, stride, dtype }) {
       return {
@@ -126,11 +133,15 @@ def packed(array) -> dict:
 
 def in_float32(network, rng) -> None:
     """Give every parameter numbers that float32 holds exactly, biases included; in place."""
-    for array in network.parameters().values():
-        array[...] = (array if array.ndim > 1 else rng.normal(size=array.shape)).astype(np.float32)
+    for name, array in network.saved_arrays().items():
+        if array.ndim == 1:
+            array[...] = rng.normal(size=array.shape)
+        if name.startswith("running_variance"):
+            array[...] = np.abs(array) + 0.1
+        array[...] = array.astype(np.float32)
 
 
-def network_case(layers, x, rng, dtype) -> dict:
+def network_case(layers, x, rng, dtype, training=False) -> dict:
     """One forward and one backward pass; `x` and the weights are the same numbers in both dtypes."""
     network = cnnlib.Network(layers, x.shape[1:])
     in_float32(network, rng)
@@ -138,14 +149,20 @@ def network_case(layers, x, rng, dtype) -> dict:
     description = engine.describe(network) | {"dtype": dtype}
     x = x.astype(np.float32).astype(dtype)
     dy = rng.normal(size=(len(x), *network.shapes[-1])).astype(np.float32).astype(dtype)
+    for layer in all_layers(network):
+        layer.training = training
+    before = {name: array.copy() for name, array in network.saved_arrays().items()}
     expected = forward_and_backward(network, x, dy)
     # Where the terms of a sum nearly cancel, float32 keeps fewer digits, in the library as in the engine: as many as
     # the library's float32 shares with its float64.
+    for name, array in network.saved_arrays().items():
+        array[...] = before[name]
     exact = expected if dtype == "float64" else forward_and_backward(network, x.astype(float), dy.astype(float))
     rounding = {name: float(relative_error(expected[name], exact[name])) for name in expected}
     expected = {name: packed(array) for name, array in expected.items()}
     label = f"{dtype} {x.shape} {layers}"
     return {"kind": "network", "label": label, "dtype": dtype, "description": description, "expected": expected} | {
+        "training": training,
         "x": packed(x),
         "dy": packed(dy),
         "rounding": rounding,
@@ -160,7 +177,12 @@ def forward_and_backward(network, x, dy) -> dict[str, np.ndarray]:
     for layer in reversed(network.layers):
         dx = layer.backward(dx)
     gradients = {f"d{name}": array.copy() for name, array in network.gradients().items()}
-    return {"y": y, "dx": dx, **gradients, "x": x, "dy": dy}
+    followed = {
+        f"{name}{index}": getattr(layer, name).copy()
+        for index, layer in enumerate(network.layers)
+        for name in layer.statistics
+    }
+    return {"y": y, "dx": dx, **gradients, **followed, "x": x, "dy": dy}
 
 
 def relative_error(array, exact):
@@ -189,6 +211,47 @@ def pooling_cases(dtype, count, seed):
         size, stride = (int(n) for n in rng.integers(1, 4, 2))
         shape = (rng.integers(1, 4), rng.integers(1, 4), *rng.integers(size, 10, 2))
         yield network_case([cnnlib.MaxPooling(size, stride)], rng.integers(-2, 3, shape), rng, dtype)
+
+
+def transposed_cases(dtype, count, seed):
+    rng = np.random.default_rng(seed)
+    while count:
+        channels, filters, kernel_size, stride = (int(n) for n in rng.integers(1, (4, 10, 6, 4)))
+        layer = cnnlib.TransposedConvolution(channels, filters, kernel_size, stride, int(rng.integers(0, 3)), rng=rng)
+        shape = (channels, *(int(n) for n in rng.integers(1, 7, 2)))
+        try:
+            layer.output_shape(shape)
+        except ValueError:
+            continue
+        count -= 1
+        yield network_case([layer], rng.normal(size=(rng.integers(1, 4), *shape)), rng, dtype)
+
+
+def normalization_cases(dtype, count, seed):
+    """Batch normalization in training and in prediction, of images and of features; and what averages and repeats."""
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        N, C, H, W = (int(n) for n in rng.integers((2, 1, 2, 2), (6, 5, 8, 8)))
+        layer = cnnlib.BatchNormalization(C, float(rng.uniform(0, 0.99)), 10.0 ** -rng.integers(2, 6))
+        x = 1 + 2 * rng.normal(size=(N, C, H, W))
+        yield network_case([layer], x if index % 3 else x[:, :, 0, 0], rng, dtype, training=index % 2 == 0)
+        x = rng.normal(size=(N, C, H, W))
+        yield network_case([cnnlib.AveragePooling(int(rng.integers(1, 3)))], x, rng, dtype)
+        yield network_case([cnnlib.AveragePooling()], x, rng, dtype)
+        yield network_case([cnnlib.Upsampling(int(rng.integers(1, 4)))], x, rng, dtype)
+        yield network_case([cnnlib.Dropout(0.3)], x, rng, dtype)
+        yield network_case([cnnlib.Softmax()], x, rng, dtype)
+
+
+def unet_cases(dtype, seed):
+    rng = np.random.default_rng(seed)
+    # Right before a batch normalization in training, the gradient of a bias would be zero, up to rounding.
+    inner = [cnnlib.MaxPooling(2), cnnlib.Convolutional(3, 4, 3, padding=1, rng=rng), cnnlib.ReLU()]
+    inner += [cnnlib.BatchNormalization(4), cnnlib.Upsampling(2)]
+    layers = [cnnlib.Convolutional(1, 3, 3, padding=1, rng=rng), cnnlib.ReLU(), cnnlib.Skip(inner)]
+    layers += [cnnlib.TransposedConvolution(7, 5, 2, 2, rng=rng), cnnlib.Softmax()]
+    for training in (False, True):
+        yield network_case(layers, rng.normal(size=(3, 1, 6, 8)), rng, dtype, training)
 
 
 def dense_cases(dtype, count, seed):
@@ -254,18 +317,28 @@ def loss_cases(dtype, seed):
             t[0, 0] = 0  # has none (where it has one, the gradient is as large as numbers go)
             t[0, 1:] = np.eye(size - 1)[0]
         yield loss_case(loss, y, t, dtype)
+    for loss, settings in [*((loss, []) for loss in losses), ("SoftmaxCrossEntropy", [[1, 0.3, 2]])]:
+        p = rng.dirichlet(np.ones(3), (2, 4, 5)).transpose(0, 3, 1, 2)
+        t = np.eye(3)[rng.integers(0, 3, (2, 4, 5))].transpose(0, 3, 1, 2)
+        yield loss_case(loss, p.astype(np.float32), t, dtype, settings)
+        yield loss_case(loss, p[:, :, 0, 0].astype(np.float32), t[:, :, 0, 0], dtype, settings)
+    for shape in ((1, 1), (3, 2), (2, 3, 4, 5)):
+        z = (3 * rng.normal(size=shape)).astype(np.float32)
+        yield loss_case("SigmoidCrossEntropy", z, rng.integers(0, 2, shape), dtype)
+        yield loss_case("SigmoidCrossEntropy", z, rng.uniform(size=shape).astype(np.float32), dtype)
+    yield loss_case("SigmoidCrossEntropy", np.array([[1000.0, -1000, 0]]), np.array([[0, 1, 1]]), dtype)
     wrong = np.array([[100.0, 0, -3], [0, 1000, 2]])  # sure, and wrong; where it is right, p - t is rounding noise
     yield loss_case("SoftmaxCrossEntropy", wrong, np.eye(3)[[2, 0]], dtype)
     yield loss_case("CategoricalCrossEntropy", np.array([[0.0, 1]]), np.array([[1, 0]]), dtype)
     yield loss_case("SoftmaxCrossEntropy", wrong / 100, np.array([[0.2, 0.5, 0.3], [0.1, 0.9, 0]]), dtype)
 
 
-def loss_case(loss, y, t, dtype):
+def loss_case(loss, y, t, dtype, settings=()):
     y, t = y.astype(dtype), t.astype(dtype)
-    function = getattr(cnnlib, loss)()
+    function = getattr(cnnlib, loss)(*settings)
     expected = {"value": packed(function.value(y, t)), "gradient": packed(function.gradient(y, t))}
     label = f"{dtype} {loss} {y.shape}"
-    given = {"loss": loss, "y": packed(y), "t": packed(t)}
+    given = {"loss": loss, "settings": list(settings), "y": packed(y), "t": packed(t)}
     return {"kind": "loss", "label": label, "dtype": dtype, "expected": expected} | given
 
 
@@ -305,6 +378,9 @@ def all_cases(dtype) -> list[dict]:
         *pooling_cases(dtype, 30, seed=2),
         *dense_cases(dtype, 12, seed=3),
         *network_cases(dtype, 16, seed=4),
+        *transposed_cases(dtype, 20, seed=9),
+        *normalization_cases(dtype, 12, seed=10),
+        *unet_cases(dtype, seed=11),
         *loss_cases(dtype, seed=5),
         *column_cases(dtype, seed=6),
         *optimizer_cases(dtype, seed=7),
@@ -330,7 +406,7 @@ def test_parity(page, dtype):
     lines = worst(cases, answers)
     assert not lines, "\n".join(lines[:40])
     kinds = {name for case in cases for name in re.findall(r"[A-Z]\w+(?=\()", case["label"])}
-    assert {"Residual", "Skip", "MaxPooling", "Sigmoid"} <= kinds  # all were there
+    assert set(cnnlib.layers.LAYERS) - {"Sequential"} <= kinds  # all were there
     compared = {name for case in cases for name in case["expected"]}
     assert {"dx", "dW0", "db0", "dW2.0", "gradient", "cols"} <= compared  # a name that is missing would not be compared
     rounding = [3 * error for case in cases for error in case.get("rounding", {}).values()]
@@ -386,20 +462,44 @@ FAULTS = [
     ("[floor(total / 2), ceil(total / 2)]", "[ceil(total / 2), floor(total / 2)]"),
     ("ceil(size / this.stride) - 1", "size - 1"),
     ("data.fill(this.b.data[f], ", "data.fill(0, "),
-    ("this.db.data[f] += sum;", "this.db.data[f] = sum;"),
+    ("sums[c] += f(from[k], c, k)", "sums[c] = f(from[k], c, k)"),
     ("add_matmul(dy_n, cols.T, matrix(this.dW));", "this.dW.data.fill(0); add_matmul(dy_n, cols.T, matrix(this.dW));"),
     ("image.fill(0);\n\t\t\tadd_matmul", "add_matmul"),
-    ("image.fill(0);\n\t\t\tcopy", "copy"),
+    ("image.fill(0);\n\t\tcopy", "copy"),
     ("load(x.data, n);\n\t\t\tconst dy_n", "const dy_n"),
     # pooling
     ("values[at] > values[best]", "values[at] >= values[best]"),
     ("(dx.data[from] += dy.data[k])", "(dx.data[from] = dy.data[k])"),
+    ("(y.data[to] += x.data[from])", "(y.data[to] = x.data[from])"),
+    ("(dx.data[to] = dy.data[from] / this.size ** 2)", "(dx.data[to] = dy.data[from])"),
+    ("dy.data[floor(k / area)] / area", "dy.data[floor(k / area)]"),
+    # upsampling and transposed convolution
+    ("(dx.data[to] += dy.data[from])", "(dx.data[to] = dy.data[from])"),
+    (
+        "add_matmul(matrix(this.W), cols, matrix({ data: row(dx, n) }, this.channels));",
+        "",
+    ),
+    ("(size - 1) * this.stride + this.kernel_size - 2 * this.padding", "size * this.stride + this.kernel_size - 2"),
+    ("value + this.b.data[f]", "value"),
+    (
+        "this.dW = zeros(this.W.shape, dy.dtype);\n\t\tthis.db = channel_sums(dy);\n\t\tconst dx = zeros",
+        "const dx = zeros",
+    ),
+    # batch normalization
+    ("value -= (dbeta[c] + x_hat[k] * dgamma[c]) / m;", ""),
+    ("(dbeta[c] + x_hat[k] * dgamma[c]) / m", "x_hat[k] * dgamma[c] / m"),
+    ("if (training) value", "value"),
+    ("(variance[c] * m) / max(m - 1, 1)", "variance[c]"),
+    ("(1 - this.momentum) * (f(c) - old)", "this.momentum * (f(c) - old)"),
+    ("1 / sqrt(value + this.epsilon)", "1 / (sqrt(value) + this.epsilon)"),
+    ("gamma[c] * scale[c] * value", "scale[c] * value"),
+    ("if (this.training) {", "{"),
     # activations
     ("values[k] > 0 ? from[k] : 0", "values[k] >= 0 ? from[k] : 0"),
     ("value * y[k] * (1 - y[k])", "value * y[k] * (1 + y[k])"),
     ("(value >= 0 ? 1 : e) / (1 + e)", "1 / (1 + exp(value))"),
-    ("p[i] * (value - mean)", "p[i] * value"),
-    ("exp(value - largest)", "exp(value)"),
+    ("y.data[k] * (dy.data[k] - mean)", "y.data[k] * dy.data[k]"),
+    ("exp(data[k] - largest)", "exp(data[k])"),
     # Residual, Skip
     ("sum(dy, super._backward(dy))", "super._backward(dy)"),
     ("sum(dx, super._backward(df))", "super._backward(df)"),
@@ -408,8 +508,12 @@ FAULTS = [
     # losses
     ("(2 * (value - t.data[k])) / y.data.length", "(2 * (value - t.data[k])) / y.length"),
     ("(value - t.data[k]) ** 2) / y.data.length", "(value - t.data[k]) ** 2)"),
-    ("(p - t.data[k]) / z.length", "p - t.data[k]"),
-    ("(p - t.data[k]) / z.length", "(t.data[k] - p) / z.length"),
+    ("(dz.data[k] * weight - t.data[k]) / count(z)", "dz.data[k] * weight - t.data[k]"),
+    ("(dz.data[k] * weight - t.data[k]) / count(z)", "(dz.data[k] - t.data[k]) / count(z)"),
+    ("(dz.data[k] * weight - t.data[k]) / count(z)", "(dz.data[k] * weight - t.data[k]) / z.length"),
+    ("(p - t.data[k]) / z.data.length", "(p - t.data[k]) / z.length"),
+    ("Math.log1p(exp(-abs(value)))", "log(1 + exp(value))"),
+    ("value * this.weights[m]", "value"),
     ("float32: 2 ** -126", "float32: 1e-7"),
     ("-t.data[k] / max", "t.data[k] / max"),
     # im2col and col2im
@@ -435,6 +539,9 @@ def test_planted_faults_are_noticed(page):
         *pooling_cases("float64", 10, seed=2),
         *dense_cases("float64", 6, seed=3),
         *network_cases("float64", 5, seed=4),
+        *transposed_cases("float64", 8, seed=9),
+        *normalization_cases("float64", 4, seed=10),
+        *unet_cases("float64", seed=11),
         *loss_cases("float32", seed=5),
         *loss_cases("float64", seed=5),
         *list(column_cases("float64", seed=6))[::3],
@@ -473,7 +580,18 @@ ERRORS = [
     ("cnnlib.Convolutional(1, 1, 3).output_shape([1, 2, 5])", "ValueError: .*larger than its window"),
     ("cnnlib.MaxPooling(3).output_shape([1, 2, 5])", "ValueError: .*larger than its window"),
     ("cnnlib.MaxPooling(2).output_shape([4])", r"ValueError: .*expected images \(C, H, W\)"),
-    ("cnnlib.Softmax().output_shape([1, 2, 2])", r"ValueError: .*scores \(M,\)"),
+    ("cnnlib.Softmax().output_shape([1, 2])", r"ValueError: .*scores \(M,\)"),
+    ("cnnlib.AveragePooling(3).output_shape([1, 2, 5])", "ValueError: .*larger than its window"),
+    ("cnnlib.AveragePooling().output_shape([4])", r"ValueError: .*expected images \(C, H, W\)"),
+    ("cnnlib.Upsampling(0)", "ValueError: size must be at least 1, got 0"),
+    ("cnnlib.Upsampling(2).output_shape([4])", r"ValueError: .*expected images \(C, H, W\)"),
+    ("cnnlib.TransposedConvolution(1, 1, 2, 1, 1).output_shape([1, 1, 1])", "ValueError: .*cuts everything off"),
+    ("cnnlib.TransposedConvolution(2, 1, 3).output_shape([1, 5, 5])", r"ValueError: .*expected \(2, H, W\)"),
+    ("cnnlib.BatchNormalization(2).output_shape([3])", r"ValueError: .*expected \(2, H, W\) or \(2,\), got \(3,\)"),
+    ("cnnlib.BatchNormalization(2, 1)", "ValueError: momentum is out of its range: 1"),
+    ("cnnlib.BatchNormalization(2, 0.9, 0)", "ValueError: epsilon is out of its range: 0"),
+    ("cnnlib.Dropout(1)", "ValueError: rate is out of its range: 1"),
+    ("cnnlib.SoftmaxCrossEntropy([1]).value([[1, 2]], [[0, 1]])", r"ValueError: weights: .*\(2,\), got \(1,\)"),
     ("cnnlib.Residual([cnnlib.Dense(3, 2)]).forward([[1, 2, 3]])", r"ValueError: .*\(3,\), got \(2,\)"),
     ("cnnlib.Skip([cnnlib.MaxPooling(2)]).output_shape([1, 4, 4])", r"ValueError: .*\(1, 4, 4\), got \(1, 2, 2\)"),
     (
@@ -605,6 +723,54 @@ def test_description(page):
         engine.describe(network, "float16")
 
 
+def test_maps_of_class_numbers(page):
+    """Targets of images may be class numbers (N, H, W); the accuracy is then the share of pixels."""
+    labels = np.array([[[0, 2], [1, 1]], [[2, 2], [0, 1]]])
+    y = np.random.default_rng(12).normal(size=(2, 3, 2, 2))
+    found = page.evaluate(
+        "([labels, y]) => [cnnlib.one_hot(labels, 3).toNested(), cnnlib.accuracy(y, cnnlib.one_hot(labels, 3))]",
+        [labels.tolist(), y.tolist()],
+    )
+    t = cnnlib.one_hot(labels, 3)
+    assert np.array_equal(found[0], t) and found[1] == cnnlib.training.accuracy(y, t)
+
+
+def test_dropout_in_training(page):
+    """The share that is dropped, the scale of the rest, and a backward pass by the same mask; nothing in prediction."""
+    y, dx, predicted = page.evaluate("""() => {
+      const layer = cnnlib.Dropout(0.25, { rng: cnnlib.default_rng(1) });
+      const ones = cnnlib.zeros([100, 100], "float64").map(() => 1);
+      const predicted = layer.forward(ones);
+      cnnlib.set_training(layer, true, cnnlib.default_rng(2));
+      return [layer.forward(ones), layer.backward(ones), predicted].map((x) => [...x.data]);
+    }""")
+    assert y == dx and set(y) == {0, 4 / 3} and set(predicted) == {1}
+    assert np.mean(np.array(y) == 0) == pytest.approx(0.25, abs=0.02)
+
+
+def test_weights_in_8_bits(page):
+    """What the page computes is what `cnnlib` computes with the rounded weights; batch normalization is not rounded."""
+    rng = np.random.default_rng(13)
+    layers = [cnnlib.Convolutional(1, 4, 3, rng=rng), cnnlib.BatchNormalization(4), cnnlib.Flatten()]
+    network = cnnlib.Network([*layers, cnnlib.Dense(16, 3, rng=rng)], (1, 4, 4))
+    in_float32(network, rng)
+    network[0].W[2] = 0  # whose largest size is no scale
+    x = rng.normal(size=(5, 1, 4, 4)).astype(np.float32)
+    description = engine.describe(network, "int8")
+    json.dumps(description, allow_nan=False)
+    y = page.evaluate("([d, x]) => cnnlib.Network.fromJSON(d).predict(x).toNested()", [description, x.tolist()])
+    assert np.abs(np.array(y) - engine.in_8_bits(network).predict(x)).max() < 1e-5
+    for layer in (network[0], network[3]):
+        numbers, scales = engine.quantize(layer.W)
+        rounded = numbers * scales.reshape(-1, *[1] * (layer.W.ndim - 1))
+        assert np.all(np.abs(rounded - layer.W) <= scales.reshape(-1, *[1] * (layer.W.ndim - 1)) * 0.5001)
+        layer.W = rounded
+    assert np.abs(np.array(y) - network.predict(x)).max() < 1e-5
+    network[0].W[0, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="not finite in int8"):
+        engine.describe(network, "int8")
+
+
 def test_worker(page):
     """Long work runs beside the page, on a page from the disk, and its state lasts from run to run."""
     found = page.evaluate("""async () => {
@@ -638,7 +804,7 @@ def test_worker(page):
 
 
 def test_size():
-    assert SCRIPT.stat().st_size <= 40_000
+    assert SCRIPT.stat().st_size <= 60_000
 
 
 @pytest.mark.timed
