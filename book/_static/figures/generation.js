@@ -68,7 +68,11 @@ liveFigure.define("generation", (figure, data) => {
 
 	const options = { label: 3, guidance: data.guidance, steps: 10, heun: true, seed: 1 };
 	const soon = figure.onceAFrame(restart);
-	const set = (key, convert = Number) => (value) => { options[key] = convert(value); soon(); };
+	const set = (key, convert = Number) => (value) => {
+		options[key] = convert(value);
+		figure.busy = true; // for tests
+		soon();
+	};
 	const label = figure.select("digit", Object.fromEntries(Array.from({ length: CLASSES }, (_, k) => [k, k])), options.label, set("label"));
 	const method = figure.select("method", { heun: "Heun", euler: "Euler" }, "heun", set("heun", (name) => name === "heun"));
 	const guidance = figure.slider("guidance", { values: [0, 0.5, 1, 1.5, 2, 3, 5, 8], value: options.guidance }, set("guidance"));
@@ -111,7 +115,11 @@ liveFigure.define("generation", (figure, data) => {
 		const next = () => {
 			if (own !== run) return;
 			const { value, done } = work.next();
-			if (done) return show(options.steps);
+			if (done) {
+				figure.busy = false;
+				show(options.steps);
+				return;
+			}
 			path.push(value);
 			if (figure.calm) next();
 			else setTimeout(next);
