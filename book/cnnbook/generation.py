@@ -386,7 +386,9 @@ def toy_velocity(x: np.ndarray, t: float, deviation: float = 0.3) -> np.ndarray:
 def draw_rows(rows: dict[str, np.ndarray]) -> None:
     """Draw images (N, 784) in a row for each title."""
     count = max(map(len, rows.values()))
-    figure, axes = plt.subplots(len(rows), count, figsize=(0.72 * count, 0.92 * len(rows)), squeeze=False)
+    size = (0.72 * count, 0.95 * len(rows))
+    figure, axes = plt.subplots(len(rows), count, figsize=size, squeeze=False, layout="none")
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=1 - 0.25 / size[1], hspace=0.35, wspace=0.08)
     for line, (title, images) in zip(axes, rows.items(), strict=True):
         for axis in line:
             axis.axis("off")

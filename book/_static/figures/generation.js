@@ -105,6 +105,7 @@ liveFigure.define("generation", (figure, data) => {
 	let shown = 0;
 	let player = null;
 	let run = 0;
+	let judging = null; // a timer
 
 	function restart() {
 		const own = ++run;
@@ -115,25 +116,32 @@ liveFigure.define("generation", (figure, data) => {
 		const next = () => {
 			if (own !== run) return;
 			const { value, done } = work.next();
-			if (done) {
-				figure.busy = false;
-				show(options.steps);
-				return;
-			}
+			if (done) return show(options.steps);
 			path.push(value);
 			if (figure.calm) next();
 			else setTimeout(next);
 		};
-		next();
+		if (figure.calm) next();
+		else setTimeout(next);
 	}
 
+	/* The pictures at once; what LeNet-5 reads, a moment later, so that a drag does not wait for it. */
 	function show(k) {
 		shown = Math.min(k, path.length - 1);
 		if (shown < 0) return;
+		figure.busy = true;
 		place.value = shown;
 		const { t, x, v } = path[shown];
 		const y = images(guess.value ? along(x, v, 1 - t) : x);
 		cells.forEach(({ picture }, n) => picture.show(y.data.subarray(n * PIXELS, (n + 1) * PIXELS), 1));
+		clearTimeout(judging);
+		if (figure.calm) judged(y);
+		else judging = setTimeout(() => judged(y), 30);
+	}
+
+	function judged(y) {
+		const { t } = path[shown] ?? {};
+		if (t === undefined) return; // a new path is under way
 		const p = judge.forward(y.reshape(COUNT, 1, FIELD, FIELD));
 		const answers = Array.from({ length: COUNT }, (_, n) => cnnlib.argmax(p.slice(n, n + 1).data));
 		cells.forEach(({ answer }, n) => {
@@ -145,6 +153,7 @@ liveFigure.define("generation", (figure, data) => {
 		const evaluations = shown * (options.heun ? 2 : 1);
 		status.textContent = `Time ${number(t)}, after ${evaluations} evaluation${evaluations === 1 ? "" : "s"} of the velocity` +
 			`${guess.value && t < 1 ? "; shown is where it points" : ""}. LeNet-5 reads ${right} of ${COUNT} as ${options.label}.`;
+		figure.busy = path.length <= options.steps;
 		figure.state = { options: { ...options }, shown, path, images: y, p }; // for tests, and for the curious
 		if (!player?.running || shown === path.length - 1) figure.say(status.textContent);
 	}
