@@ -118,7 +118,7 @@ def train_flow(
 ) -> list[float]:
     """Train by flow matching; return the loss at every step.
 
-    The network ends with an average of its weights over the last steps, which is better than any of them.
+    The network ends with a running average of its weights, over some 500 steps at the end.
 
     Parameters
     ----------
