@@ -9,4 +9,5 @@ from cnnbook.engine import describe, describe_layer, encode, in_8_bits, quantize
 
 __all__ = ["ENGINE", "describe", "describe_layer", "encode", "in_8_bits", "quantize"]
 
+
 ENGINE = "cnnlib.js"

@@ -203,6 +203,33 @@ FAULTS = [
     ("fine-tuning", FORGETS, [], "", "number(next[digit], 2)", "number(old[digit], 2)"),
     ("fine-tuning", FORGETS, [], "", "labels: all.map((lesson) => lesson.label)", "labels: all.map(() => 0)"),
     ("fine-tuning", FORGETS, [], "digits", "max(MIN_MIX, 1 - 1 / images.length)", "1"),
+    ("batch-normalization", "test_modes_and_sliders", [], "", "-g * dbeta / m", "-g * dbeta"),
+    (
+        "batch-normalization",
+        "test_modes_and_sliders",
+        [],
+        ENGINE,
+        "(dbeta[c] + x_hat[k] * dgamma[c]) / m",
+        "dbeta[c] / m",
+    ),
+    ("overfitting", "test_it_trains_as_the_library_does", [1], "", "weight_decay: +decay.value", "weight_decay: 0"),
+    (
+        "overfitting",
+        "test_dropout_is_for_training_only",
+        [],
+        "",
+        "set_training(network, false, ",
+        "set_training(network, true, ",
+    ),
+    ("transfer", "test_it_trains_as_the_library_does", [10, 1, False], "", "[n]]-- > 0", "[n]] > 0"),
+    (
+        "transfer",
+        "test_it_trains_as_the_library_does",
+        [10, 1, False],
+        "",
+        "(value) => value * scale",
+        "(value) => value",
+    ),
 ]
 
 
