@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cnnlib.digits.mnist_frame import read_digit, to_mnist_frame
     from cnnlib.digits.models import lenet5, load_pretrained
     from cnnlib.digits.pad import DigitPad
+    from cnnlib.digits.reading import read_digits
     from cnnlib.digits.strokes import rasterize
 
 __version__ = "0.2.0"
@@ -46,6 +47,7 @@ _ON_FIRST_USE = {
     "load_pretrained": "models",
     "rasterize": "strokes",
     "read_digit": "mnist_frame",
+    "read_digits": "reading",
     "to_mnist_frame": "mnist_frame",
 }
 

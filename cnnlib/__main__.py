@@ -301,28 +301,33 @@ def train(
 @main.command()
 @click.argument("images", nargs=-1, type=old_file)
 @click.option("--model", type=old_file, help="A model file.  [default: the model that comes with the package]")
-@click.option("--figure", type=new_file, default=Path("models/predictions.png"), show_default=True)
+@click.option(
+    "--figure",
+    type=new_file,
+    help="Where to draw the examples of a data set, or an image with a box around each digit.  "
+    "[default: models/predictions.png for a data set, nothing for images]",
+)
 @click.option("--confusion", is_flag=True, help="Print how often each digit was read as each other one, too.")
 @data_option
-def predict(images: tuple[Path, ...], model: Path | None, figure: Path, confusion: bool, name: str) -> None:
-    """Read digits: those in IMAGES (PNG, JPEG and the like, one digit each), or else the test images of a data set.
+def predict(images: tuple[Path, ...], model: Path | None, figure: Path | None, confusion: bool, name: str) -> None:
+    """Read digits: those in IMAGES (PNG, JPEG and the like), or else the test images of a data set.
+
+    Of an image with several digits, all are read, from left to right and line by line; the percentage is the
+    probability that all of a line are right.
 
     For a data set, print the accuracy, and draw forty examples, twenty of them wrong, to --figure.
     """
     network = load_model(model, tuple("0123456789"))  # each data set has ten classes
     if images:
-        failed = False
-        for path in images:
-            try:
-                image = cnnlib.read_digit(path)
-            except (OSError, ValueError) as error:
-                click.echo(printable(f"{path}: {error}"), err=True)
-                failed = True
-                continue
-            p = probabilities(network, image[np.newaxis])[0]
-            click.echo(f"{printable(str(path), '')}: {p.argmax()} ({percent(p.max())})")
-        sys.exit(1 if failed else 0)
+        if figure:
+            check_output("--figure", figure, model, *images)
+            if len(images) > 1:
+                raise click.UsageError(f"--figure draws one image, but there are {len(images)}")
+        probabilities(network, np.ones((1, 28, 28), np.float32))  # an error if it does not classify
+        read = [predict_image(path, network, figure) for path in images]
+        sys.exit(0 if all(read) else 1)
 
+    figure = figure or Path("models/predictions.png")
     check_output("--figure", figure, model)
     found = LOADERS[name]()
     p = probabilities(network, found.test_images)
@@ -344,6 +349,29 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path, confusio
     with drawing_to(figure):
         show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
     click.echo(f"Examples are in {figure}.")
+
+
+def predict_image(path: Path, network: cnnlib.Network, figure: Path | None) -> bool:
+    """Print what is read in an image, and draw it if asked to; return whether the image could be read."""
+    try:
+        reading = cnnlib.read_digits(path, network)
+    except (OSError, ValueError) as error:
+        click.echo(printable(f"{path}: {error}"), err=True)
+        return False
+    name = printable(str(path), "")
+    if not len(reading.digits):
+        click.echo(f"{name}: no digit")
+    for line in range(reading.lines.max(initial=-1) + 1):
+        digits, p = (values[reading.lines == line] for values in (reading.digits, reading.probabilities))
+        click.echo(f"{name}: {''.join(map(str, digits))} ({percent(p.prod())})")
+    if figure:
+        from cnnlib.digits.mnist_frame import read_colours
+        from cnnlib.plots import draw_reading
+
+        with drawing_to(figure):
+            draw_reading(read_colours(path), reading)
+        click.echo(f"The boxes are in {figure}.")
+    return True
 
 
 @contextlib.contextmanager

@@ -602,9 +602,14 @@ def check_entry(place: str, entry: dict, classes: dict[str, type], initializers:
     name = check_instance(f"layer {place}", entry, dict, "a dictionary")["class"]
     if not isinstance(name, str) or name not in classes:
         raise ValueError(f"layer {place} is a {shown(name)}, expected one of {', '.join(classes)}")
-    if "initializer" in inspect.signature(classes[name]).parameters:
+    if _draws_weights(classes[name]):
         check_choice(f"initializer of layer {place}", entry["initializer"], initializers)
     return classes[name]
+
+
+@functools.cache  # a file may have many layers
+def _draws_weights(layer_class: type) -> bool:
+    return "initializer" in inspect.signature(layer_class).parameters
 
 
 def check_stored(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: str | np.dtype) -> np.ndarray:

@@ -47,6 +47,17 @@ def show_predictions(images: np.ndarray, p: np.ndarray, labels: np.ndarray, colu
     show_images(images, titles, columns, [RIGHT if right else WRONG for right in guesses == labels])
 
 
+def draw_reading(colours: np.ndarray, reading) -> None:
+    """Draw a picture (H, W, 3) with a box around each digit of a `Reading`, and the digit above it."""
+    _, axis = plt.subplots()
+    axis.imshow(colours)
+    axis.set_axis_off()
+    for (top, left, bottom, right), digit in zip(reading.boxes, reading.digits, strict=True):
+        frame = plt.Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="#0072b2", linewidth=2)
+        axis.add_patch(frame)
+        axis.text(left, top, str(digit), va="bottom", color="white", bbox={"facecolor": "#0072b2", "pad": 1})
+
+
 def plot_history(history: dict[str, list[float]]) -> None:
     """Draw loss and accuracy by epoch, on the training examples and, if there are any, on the validation examples."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))

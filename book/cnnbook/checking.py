@@ -4,6 +4,7 @@ A check prints one line if the answer is right; if it is not, it raises `WrongAn
 Importing a check tells nothing of the solution; reading its source tells a little.
 """
 
+import copy
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,8 @@ def as_array(answer, name: str = "the answer", shape: tuple[int, ...] | None = N
         elif array.dtype.kind not in "biuf":
             raise TypeError
     except (TypeError, ValueError):
-        kind = "a complex number" if np.iscomplexobj(answer) else type(answer).__name__
+        is_complex = isinstance(answer, complex) or getattr(answer, "dtype", np.dtype(float)).kind == "c"
+        kind = "a complex number" if is_complex else type(answer).__name__
         raise WrongAnswer(f"{name}: expected numbers, got {kind}.") from None
     if shape is not None:
         fits = [size for size in array.shape if size != 1] == [size for size in shape if size != 1]
@@ -92,6 +94,22 @@ def run(function: Callable, *arguments, **named):
         ]
         where = f", at: {lines[-1]}" if lines else ""
         raise WrongAnswer(f"your code stops with {type(error).__name__}: {error}{where}") from error
+
+
+def call(function: Callable, *arguments):
+    """The same as `run`, with copies of the arguments, so that a reader's function cannot change them."""
+    return run(function, *copy.deepcopy(arguments))
+
+
+def unpack(answer, count: int, names: str) -> tuple:
+    """Return the parts of an answer; raise `WrongAnswer` unless it has that many."""
+    whole = isinstance(answer, str | dict | set) or getattr(answer, "ndim", 1) > 1  # an array of the one, not of all
+    try:
+        parts = () if whole else tuple(answer)
+    except TypeError:
+        parts = ()
+    require(len(parts) == count, f"expected {names}, {count} in all, got {answer!r:.60}.")
+    return parts
 
 
 def make_layer(layer_class: type[Layer], *arguments, **named) -> Layer:

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import passed, require, require_array, require_number
+from cnnbook.checking import as_array, call, passed, require, require_array, require_number, unpack
 from cnnlib.plots import show_array
 
 
@@ -29,6 +29,27 @@ def draw_paths() -> None:
                 where = (index + offset, height)
                 axis.text(*where, f"${name}_{index}$", ha="center", va="center", bbox=box, zorder=4)
         axis.set(xlim=(-0.4, 4.4), ylim=(-0.25, 1.25), title=title)
+        axis.axis("off")
+
+
+def draw_flip() -> None:
+    """Draw a flipped kernel of size 3, shifted along an upstream gradient in zeros, and the sums that it makes."""
+    padded = ("0", "0", "$dy_0$", "$dy_1$", "$dy_2$", "0", "0")
+    figure, axes = plt.subplots(3, 1, figsize=(5.4, 4.2))
+    for u, axis in enumerate(axes):
+        terms = [(i, u + i - 2) for i in range(3) if 0 <= u + i - 2 < 3]  # place in the flipped kernel, output
+        for place, text in enumerate(padded):
+            face = "#D8DAEB" if text != "0" else "none"
+            axis.add_patch(plt.Rectangle((place, 1), 1, 1, facecolor=face, edgecolor="0.6"))
+            axis.text(place + 0.5, 1.5, text, ha="center", va="center")
+        for i in range(3):
+            used = i in dict(terms)
+            axis.add_patch(plt.Rectangle((u + i, 0), 1, 1, facecolor="#FEE0B6" if used else "none", edgecolor="0.6"))
+            axis.text(u + i + 0.5, 0.5, f"$W_{2 - i}$", ha="center", va="center")
+        axis.add_patch(plt.Rectangle((u, 0), 3, 2, fill=False, edgecolor="black", linewidth=2, zorder=3))
+        total = " + ".join(f"W_{2 - i}\\, dy_{r}" for i, r in terms)
+        axis.text(7.3, 1, f"$dx_{u} = {total}$", va="center")
+        axis.set(xlim=(-0.1, 12.2), ylim=(-0.15, 2.15))
         axis.axis("off")
 
 
@@ -92,32 +113,44 @@ def _slope(evaluate: Callable[[], np.ndarray], dy: np.ndarray, array: np.ndarray
     return slope
 
 
-def _unpack(answer, count: int, names: str) -> tuple:
-    require(isinstance(answer, tuple) and len(answer) == count, f"expected {names}, separated by commas.")
-    return answer
-
-
 def check_by_hand(dW: np.ndarray, db: float, dx: np.ndarray) -> None:
     """x = (1, 2, 0, -1, 3), W = (2, 0, -1), dy = (3, -1), stride 2."""
-    dW, dx = np.asarray(dW, dtype=float), np.asarray(dx, dtype=float)
+    dW, dx = as_array(dW), as_array(dx)
     require(not np.array_equal(dW, [3, 7, -3][::-1]), "dW is turned round; only in dx does the kernel run backwards.")
     require(not np.array_equal(dW, [1, 6, 1]), "this is dW for stride 1: the second patch begins at x2.")
-    require_array(dW, np.array([3.0, 7.0, -3.0]), "dW_i = dy_0 x_i + dy_1 x_(2 + i).")
-    require_number(db, 2, "db is the sum of dy.")
+    require_array(
+        dW,
+        np.array([3.0, 7.0, -3.0]),
+        "In dW, W_i collects dy times the pixel that it meets in each patch.",
+        tell=False,
+    )
+    require_number(db, 2, "In which outputs does the bias occur, and with which factor?")
     if dx.shape == (5,):
+        require(not np.array_equal(dx, [6, -2, -3, 1, 0]), "this is dx for stride 1: the second patch begins at x2.")
         require(dx[2] not in (-3, -2), "x2 lies in both patches: its two contributions add up.")
         require(not np.array_equal(dx, [-3, 0, 7, 0, -2]), "the kernel is flipped: W_0 goes to a patch's first pixel.")
-    require_array(dx, np.array([6.0, 0.0, -5.0, 0.0, 1.0]), "Add dy_0 W at the pixels 0 to 2, dy_1 W at 2 to 4.")
+    require_array(
+        dx, np.array([6.0, 0.0, -5.0, 0.0, 1.0]), "In dx, each dy adds its multiple of W to its own patch.", tell=False
+    )
     passed("dW = (3, 7, -3), db = 2, dx = (6, 0, -5, 0, 1).")
 
 
 def check_patches(counts: np.ndarray) -> None:
     """In how many patches each of 9 pixels lies, for K = 4 and stride 2."""
-    counts = np.asarray(counts)
+    counts = as_array(counts)
     require(counts.shape == (9,), f"expected nine numbers, got an array of shape {counts.shape}.")
     require(counts[8] == 0, "a patch at 6 would need the pixels 6 to 9, and there is no pixel 9.")
     require(counts.max() < 4, "that is more than K / stride patches for one pixel; was the stride used?")
-    require_array(counts, np.array([1, 1, 2, 2, 2, 2, 1, 1, 0]), "The patches are 0 to 3, 2 to 5 and 4 to 7.")
+    require(
+        not np.array_equal(counts, [1, 1, 2, 1, 1, 2, 1, 1, 0]),
+        "one pixel too few in each patch: K = 4 pixels belong to it.",
+    )
+    require_array(
+        counts,
+        np.array([1.0, 1, 2, 2, 2, 2, 1, 1, 0]),
+        "Write down which pixels each patch covers.",
+        tell=False,
+    )
     passed("The last pixel is left over; its gradient is zero.")
 
 
@@ -130,15 +163,15 @@ def _forward_1d(x: np.ndarray, W: np.ndarray, stride: int) -> np.ndarray:
 def check_backward_1d(function: Callable) -> None:
     """dx, dW and db of a convolution of signals (N, C, L) with filters (F, C, K)."""
     rng = np.random.default_rng(61)
-    for length, stride in ((7, 1), (8, 2), (9, 3)):
-        x, W = rng.standard_normal((2, 3, length)), rng.standard_normal((4, 3, 3))
+    for N, C, length, F, K, stride in ((2, 3, 7, 4, 3, 1), (1, 2, 8, 3, 4, 2), (3, 1, 9, 2, 2, 3)):
+        x, W = rng.standard_normal((N, C, length)), rng.standard_normal((F, C, K))
         forward = partial(_forward_1d, x, W, stride)
         dy = rng.standard_normal(forward().shape)
-        dx, dW, db = _unpack(function(x, W, dy, stride), 3, "dx, dW and db")
-        where = f"This was length {length}, stride {stride}."
+        dx, dW, db = unpack(call(function, x, W, dy, stride), 3, "dx, dW and db")
+        where = f"This was x of shape {x.shape}, W of shape {W.shape}, stride {stride}."
         if np.shape(dx) == x.shape:
             flipped = _slope(partial(_forward_1d, x, W[:, :, ::-1], stride), dy, x)
-            require(not np.allclose(dx, flipped), "in dx the kernel runs the wrong way.")
+            require(not np.allclose(as_array(dx), flipped), "in dx the kernel runs the wrong way.")
         require_array(dx, _slope(forward, dy, x), f"dx: does a pixel collect from all its patches? {where}", 1e-7)
         require_array(dW, _slope(forward, dy, W), f"dW: is the sum over batch and positions there? {where}", 1e-7)
         require_array(db, dy.sum(axis=(0, 2)), f"db: the sum over batch and positions. {where}", 1e-7)
@@ -148,20 +181,27 @@ def check_backward_1d(function: Callable) -> None:
 def check_depthwise(function: Callable) -> None:
     """dx and dW of a convolution in which each channel has a kernel of its own."""
     rng = np.random.default_rng(62)
-    x, W = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((3, 2, 2))
+    for shape, K in (((2, 3, 5, 6), 2), ((1, 2, 6, 4), 3)):
+        x, W = rng.standard_normal(shape), rng.standard_normal((shape[1], K, K))
 
-    def forward() -> np.ndarray:
-        windows = np.lib.stride_tricks.sliding_window_view(x, (2, 2), axis=(2, 3))
-        return np.einsum("nchwij,cij->nchw", windows, W)
+        def forward(x: np.ndarray = x, W: np.ndarray = W, K: int = K) -> np.ndarray:
+            windows = np.lib.stride_tricks.sliding_window_view(x, (K, K), axis=(2, 3))
+            return np.einsum("nchwij,cij->nchw", windows, W)
 
-    dy = rng.standard_normal(forward().shape)
-    dx, dW = _unpack(function(x, W, dy), 2, "dx and dW")
-    require(np.shape(dW) != (2, *W.shape), "dW still has an axis for the batch; the weights are shared by all images.")
-    expected = _slope(forward, dy, x)
-    if np.shape(dx) == x.shape:
-        require(not np.allclose(dx.sum(axis=1), 3 * expected.sum(axis=1)), "dx mixes the channels.")
-    require_array(dx, expected, "dx: += for each offset, since patches overlap; channels stay apart.", 1e-7)
-    require_array(dW, _slope(forward, dy, W), "dW: the sum over batch and positions, for each channel.", 1e-7)
+        dy = rng.standard_normal(forward().shape)
+        dx, dW = unpack(call(function, x, W, dy), 2, "dx and dW")
+        require(
+            np.shape(dW) != (len(x), *W.shape),
+            "dW still has an axis for the batch; the weights are shared by all images.",
+        )
+        expected = _slope(forward, dy, x)
+        if np.shape(dx) == x.shape:
+            mixed = expected.sum(axis=1, keepdims=True).repeat(shape[1], axis=1)
+            require(not np.allclose(as_array(dx), mixed), "dx mixes the channels.")
+            flipped = _slope(partial(forward, W=W[:, ::-1, ::-1]), dy, x)
+            require(not np.allclose(as_array(dx), flipped), "in dx the kernel runs the wrong way.")
+        require_array(dx, expected, "dx: += for each offset, since patches overlap; channels stay apart.", 1e-7)
+        require_array(dW, _slope(forward, dy, W), "dW: the sum over batch and positions, for each channel.", 1e-7)
     passed("Both gradients agree with central differences.")
 
 
@@ -175,39 +215,42 @@ def check_dilated(forward: Callable, backward: Callable) -> None:
         expected = np.empty((C, K, K, h, w, N))
         for c, i, j, r, s, n in np.ndindex(expected.shape):
             expected[c, i, j, r, s, n] = x[n, c, r + d * i, s + d * j]
-        cols = forward(x, K, d)
+        cols = as_array(call(forward, x, K, d))
         where = f"This was x of shape {shape}, K = {K}, d = {d}."
         strided = cnnlib.im2col(x, K, d)
-        if d > 1 and np.shape(cols) == strided.shape:
+        if d > 1 and cols.shape == strided.shape:
             require(not np.array_equal(cols, strided), "that is a stride: the kernel itself is spread, and moves by 1.")
         require_array(cols, expected.reshape(C * K * K, -1), f"im2col_dilated: {where}")
         c = rng.standard_normal(cols.shape)
-        image = backward(c, shape, K, d)
-        require(isinstance(image, np.ndarray) and image.shape == shape, f"col2im_dilated must return {shape}.")
+        image = as_array(call(backward, c, shape, K, d))
+        require(image.shape == shape, f"col2im_dilated must return {shape}.")
         left, other = np.sum(cols * c), np.sum(x * image)
         require(abs(left - other) < 1e-9 * np.abs(cols * c).sum(), f"<im2col(x), c> is not <x, col2im(c)>. {where}")
     passed("The inner products agree: one is the transpose of the other.")
 
 
+def _transposed(x: np.ndarray, W: np.ndarray, stride: int) -> np.ndarray:
+    (N, _, h, w), (_, C, K, _) = x.shape, W.shape
+    y = np.zeros((N, C, (h - 1) * stride + K, (w - 1) * stride + K))
+    for r, s in np.ndindex(h, w):
+        patch = np.s_[:, :, r * stride : r * stride + K, s * stride : s * stride + K]
+        y[patch] += np.einsum("nf,fcij->ncij", x[:, :, r, s], W)
+    return y
+
+
 def check_transposed(forward: Callable, backward: Callable) -> None:
     """A layer that does forward what the backward pass of a convolution does to dy."""
     rng = np.random.default_rng(64)
-    for stride in (1, 2, 3):
-        x, W = rng.standard_normal((2, 3, 2, 3)), rng.standard_normal((3, 2, 3, 3))
-        (N, _, h, w), (_, C, K, _) = x.shape, W.shape
-        expected = np.zeros((N, C, (h - 1) * stride + K, (w - 1) * stride + K))
-        for r, s in np.ndindex(h, w):
-            patch = np.s_[:, :, r * stride : r * stride + K, s * stride : s * stride + K]
-            expected[patch] += np.einsum("nf,fcij->ncij", x[:, :, r, s], W)
-        y = forward(x, W, stride)
-        where = f"This was stride {stride}."
-        if np.shape(y) == expected.shape:
-            turned = forward(x, np.ascontiguousarray(W[:, :, ::-1, ::-1]), stride)
-            require(not np.allclose(turned, expected), "the kernel is flipped: each x stamps W as it is.")
+    for N, F, C, K, stride in ((2, 4, 2, 3, 1), (1, 3, 2, 2, 2), (2, 1, 3, 4, 3), (3, 2, 1, 3, 2)):
+        x, W = rng.standard_normal((N, F, 2, 3)), rng.standard_normal((F, C, K, K))
+        layer = partial(_transposed, x, W, stride)
+        expected, turned = layer(), _transposed(x, W[:, :, ::-1, ::-1], stride)
+        where = f"This was x of shape {x.shape}, W of shape {W.shape}, stride {stride}."
+        y = as_array(call(forward, x, W, stride))
+        require(y.shape != turned.shape or not np.allclose(y, turned), "the kernel is flipped: each x adds W as it is.")
         require_array(y, expected, f"Each x adds x * W to a patch of the output. {where}")
-        dy = rng.standard_normal(y.shape)
-        dx, dW = _unpack(backward(x, W, dy, stride), 2, "dx and dW")
-        layer = partial(forward, x, W, stride)
+        dy = rng.standard_normal(expected.shape)
+        dx, dW = unpack(call(backward, x, W, dy, stride), 2, "dx and dW")
         require_array(dx, _slope(layer, dy, x), f"dx: an ordinary convolution of dy with W. {where}", 1e-7)
         require_array(dW, _slope(layer, dy, W), f"dW: each W collects x * dy over batch and positions. {where}", 1e-7)
-    passed("It agrees with the definition, and its gradients with central differences.")
+    passed("It agrees with its definition, its gradients with central differences.")

@@ -1,6 +1,7 @@
 """What the page's own engine, book/_static/cnnlib.js, needs: a network's layers and numbers, and the small digits."""
 
 import base64
+from copy import deepcopy
 from importlib import resources
 
 import numpy as np
@@ -89,3 +90,22 @@ def describe_digits() -> dict:
         "labels": "".join(str(label) for label in (*digits.train_labels, *digits.test_labels)),
         "train": len(digits.train_images),
     }
+
+
+def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights as whole numbers from -127 to 127 (int8), and a scale for every first index (float32)."""
+    largest = np.abs(W).max(axis=tuple(range(1, W.ndim)), initial=0)
+    if not np.isfinite(largest).all():
+        raise ValueError("an array holds numbers that are not finite in int8")
+    scales = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
+    return np.rint(W / scales.reshape(-1, *[1] * (W.ndim - 1))).astype(np.int8), scales
+
+
+def in_8_bits(network):
+    """Return a copy of a network with the weights that a page has if they are stored in int8."""
+    rounded = deepcopy(network)
+    for array in rounded.parameters().values():
+        if array.ndim > 1:
+            numbers, scales = quantize(array)
+            array[...] = numbers * scales.reshape(-1, *[1] * (array.ndim - 1))
+    return rounded

@@ -40,7 +40,7 @@ def draw_neuron(x: np.ndarray, labels: np.ndarray, w: np.ndarray, b: float, axis
 
 def draw_paths() -> None:
     """Draw all paths from a weight to the loss, for three examples, with the slope of each link."""
-    figure, axis = plt.subplots(figsize=(6.4, 2.9))
+    figure, axis = plt.subplots(figsize=(4.8, 2.9))
     places = {"$w_d$": (0, 0), "$L$": (6, 0)}
     links = []
     for n, up in ((1, 1), (2, 0), (3, -1)):

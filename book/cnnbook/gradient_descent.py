@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnbook.checking import passed, require, require_array, require_number
+from cnnbook.checking import as_array, as_number, call, passed, require, require_array, require_number
 from cnnlib.digits.datasets import load_digits
 from cnnlib.layers import Dense, ReLU
 from cnnlib.losses import SoftmaxCrossEntropy, one_hot
@@ -32,6 +32,17 @@ def draw_parabola(paths: dict[float, np.ndarray]) -> None:
         axis.plot(path, style, label=f"η = {share} / λ")
     axis.set(xlabel="step", title="w, on a parabola")
     axis.legend(ncols=2)
+
+
+def draw_factors(rates: np.ndarray, factors: np.ndarray) -> None:
+    """Draw the size of a step's factor (2, rates) over the rate, for the curvatures 1 and 40, and the best rate."""
+    best = factors.max(axis=0).argmin()
+    figure, axis = plt.subplots()
+    for curvature, factor, style in zip((1, 40), factors, STYLES, strict=False):
+        axis.plot(rates, factor, style, label=f"λ = {curvature}")
+    axis.plot(rates[best], factors[:, best].max(), "ko", label=f"best rate {rates[best]:.3f}")
+    axis.set(xlabel="learning rate η", title="|1 - η λ|", ylim=(0, 1.25))
+    axis.legend()
 
 
 def draw_valley(paths: dict[float, np.ndarray], curvatures: Sequence[float] = (1, 40)) -> None:
@@ -99,9 +110,11 @@ def draw_range_test(rates: np.ndarray, losses: Sequence[float]) -> None:
 
 def check_bound(rate: float, steps: int) -> None:
     """The parabola with λ = 8: the bound of the rate, and the steps from 1 to below 0.01 at the rate 0.05."""
+    rate, steps = as_number(rate), as_number(steps)
     require(rate != 1 / 8, "1 / λ reaches the minimum in one step; the bound lies twice as far.")
     require(rate != 16, "this is 2 λ. The steeper the parabola, the smaller the rate.")
     require_number(rate, 0.25, "The factor of a step, 1 - rate * λ, must stay above -1.")
+    require(steps != 11, "one too many: it is below 0.01 a step earlier.")
     require(steps != 9, "0.6 to the power of 9 is 0.0101, still above 0.01.")
     require_number(steps, 10, "Each step multiplies w by 1 - 0.05 * 8 = 0.6.")
     passed("2 / λ = 0.25, and ten steps.")
@@ -109,15 +122,17 @@ def check_bound(rate: float, steps: int) -> None:
 
 def check_effective_rate(rate: float) -> None:
     """The rate 0.02 with momentum 0.95."""
+    rate = as_number(rate)
     require(not np.isclose(rate, 0.02 / 0.95), "divide by 1 - μ, not by μ.")
     require(not np.isclose(rate, 0.02 * 0.05), "momentum makes steps longer: divide by 1 - μ.")
+    require(not np.isclose(rate, 0.02 / 1.95), "the sum of the series is 1 / (1 - μ), not 1 / (1 + μ).")
     require_number(rate, 0.4, "A constant gradient leads to the step rate / (1 - μ).")
     passed("Twenty times the rate.")
 
 
 def check_adam(steps: Sequence[float]) -> None:
     """Adam's first two changes of a parameter, for the gradients 4 and -2 and the rate 0.1."""
-    steps = np.asarray(steps, dtype=float)
+    steps = as_array(steps)
     require(steps.shape == (2,), f"expected two numbers, got an array of shape {steps.shape}.")
     gradients, m, v, expected, uncorrected = (4.0, -2.0), 0.0, 0.0, [], []
     for k, g in enumerate(gradients, start=1):
@@ -128,15 +143,18 @@ def check_adam(steps: Sequence[float]) -> None:
     require(not np.allclose(steps, np.negative(expected), rtol=1e-2), "you went uphill: the step is minus the rate.")
     require(
         not np.allclose(steps, [-0.1, 0.1], rtol=1e-2),
-        "the second step still remembers the first gradient: m is a running mean of both.",
+        "the second step still depends on the first gradient: m is a running mean of both.",
     )
-    require_array(steps, np.array(expected), "m = 0.9 m + 0.1 g and v = 0.999 v + 0.001 g², then the hats.", 1e-3)
+    require(not np.allclose(steps, np.cumsum(expected), rtol=1e-2), "the second is the change in step 2 alone.")
+    require_array(
+        steps, np.array(expected), "m = 0.9 m + 0.1 g and v = 0.999 v + 0.001 g², then the hats.", 5e-4, tell=False
+    )
     passed(f"{steps[0]:.4f} and {steps[1]:.4f}: the second gradient points back, and the mean still goes forward.")
 
 
 def check_he(deviations: Sequence[float]) -> None:
     """He's standard deviation for Convolutional(6, 16, 5), then for Dense(400, 120)."""
-    answers = np.asarray(deviations, dtype=float)
+    answers = as_array(deviations)
     require(answers.shape == (2,), f"expected two numbers, got an array of shape {answers.shape}.")
     for name, answer, fan_in, fan_out in (
         ("Convolutional(6, 16, 5)", answers[0], 6 * 25, 16 * 25),
@@ -151,6 +169,8 @@ def check_he(deviations: Sequence[float]) -> None:
             not np.isclose(answer, np.sqrt(1 / fan_in), rtol=1e-3),
             f"{name}: the 2, which makes up for ReLU, is missing.",
         )
+        glorot = np.isclose(answer, np.sqrt(2 / (fan_in + fan_out)), rtol=1e-3)
+        require(not glorot, f"{name}: this is Glorot's rule; He's counts the inputs alone.")
         require(
             not np.isclose(answer, np.sqrt(2 / 6), rtol=1e-3), f"{name}: one output sees 5x5 pixels of every channel."
         )
@@ -158,32 +178,45 @@ def check_he(deviations: Sequence[float]) -> None:
     passed("Square roots of 2 / 150 and of 2 / 400.")
 
 
+class _Small(Network):
+    """A network through which only so many examples may go at once."""
+
+    limit = 8
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        require(len(x) <= self.limit, f"{len(x)} examples at once do not fit into memory; let the parts go one by one.")
+        return super().forward(x)
+
+
 def check_accumulate(function: Callable) -> None:
     """The gradients of a large batch from parts of it: ``function(network, loss, batches)``."""
-    rng = np.random.default_rng(4)
-    network = Network([Dense(5, 4, rng=rng, dtype=np.float64), ReLU(), Dense(4, 3, rng=rng, dtype=np.float64)], (5,))
-    loss, x, t = SoftmaxCrossEntropy(), rng.standard_normal((16, 5)), one_hot(rng.integers(0, 3, 16), 3, np.float64)
-    parts = [slice(0, 5), slice(5, 8), slice(8, 16)]
+    rng, loss = np.random.default_rng(4), SoftmaxCrossEntropy()
+    for sizes in ((5, 3, 8), (2, 7)):
+        layers = [Dense(5, 4, rng=rng, dtype=np.float64), ReLU(), Dense(4, 3, rng=rng, dtype=np.float64)]
+        network, N = Network(layers, (5,)), sum(sizes)
+        x, t = rng.standard_normal((N, 5)), one_hot(rng.integers(0, 3, N), 3, np.float64)
+        parts = [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes), strict=True)]
 
-    def gradients_of(part: slice) -> dict[str, np.ndarray]:
-        network.backward(loss.gradient(network.forward(x[part]), t[part]))
-        return {name: gradient.copy() for name, gradient in network.gradients().items()}
+        def gradients_of(
+            part: slice, network: Network = network, x: np.ndarray = x, t: np.ndarray = t
+        ) -> dict[str, np.ndarray]:
+            network.backward(loss.gradient(network.forward(x[part]), t[part]))
+            return {name: gradient.copy() for name, gradient in network.gradients().items()}
 
-    whole, each = gradients_of(slice(None)), [gradients_of(part) for part in parts]
-    answer = function(network, loss, [(x[part], t[part]) for part in parts])
-    require(isinstance(answer, Mapping), f"expected the gradients by name, a dict, got {type(answer).__name__}.")
-    require(set(answer) == set(whole), f"expected the names {sorted(whole)}, got {sorted(answer)}.")
-    for name, expected in whole.items():
-        total = sum(gradients[name] for gradients in each)
-        given = np.asarray(answer[name])
-        hint = f"{name}: the loss is a mean, so a batch counts by its share of the examples."
-        require(given.shape != total.shape or not np.allclose(given, total), f"this is the sum of the means. {hint}")
-        require(
-            given.shape != total.shape or not np.allclose(given, total / 3),
-            f"this weighs three examples like eight. {hint}",
-        )
-        require_array(given, expected, hint, 1e-9)
-    passed("Three small batches give the gradient of the large one.")
+        whole, each = gradients_of(slice(None)), [gradients_of(part) for part in parts]
+        answer = call(function, _Small(layers, (5,)), loss, [(x[part], t[part]) for part in parts])
+        require(isinstance(answer, Mapping), f"expected the gradients by name, a dict, got {type(answer).__name__}.")
+        require(set(answer) == set(whole), f"expected the names {sorted(whole)}, got {sorted(map(str, answer))}.")
+        for name, expected in whole.items():
+            total = sum(gradients[name] for gradients in each)
+            given = as_array(answer[name])
+            same = given.shape == total.shape
+            hint = f"{name}: the loss is a mean, so a batch counts by its share of the examples."
+            require(not (same and np.allclose(given, total)), f"this is the sum of the means. {hint}")
+            uneven = same and np.allclose(given, total / len(sizes))
+            require(not uneven, f"this weighs {min(sizes)} examples like {max(sizes)}. {hint}")
+            require_array(given, expected, hint, 1e-9)
+    passed("The small batches give the gradient of the large one.")
 
 
 DIAGNOSES = ("healthy", "zero weights", "pixels 0 to 255", "dead units", "labels shuffled")
@@ -221,9 +254,11 @@ def check_diagnose(diagnoses: Mapping[str, str]) -> None:
         "E": ("zero weights", "look at its parameters."),
     }
     require(isinstance(diagnoses, Mapping), f"expected a dict from patient to diagnosis, got {diagnoses!r}.")
-    require(set(diagnoses) == set(hints), f"expected the patients {sorted(hints)}, got {sorted(diagnoses)}.")
+    names = sorted(map(str, diagnoses))
+    require(set(diagnoses) == set(hints), f"expected the patients {sorted(hints)}, got {names}.")
     for patient, (expected, hint) in hints.items():
         answer = diagnoses[patient]
-        require(answer in DIAGNOSES, f"{patient}: {answer!r} is none of {', '.join(DIAGNOSES)}.")
+        known = isinstance(answer, str) and answer in DIAGNOSES
+        require(known, f"{patient}: {answer!r} is none of {', '.join(DIAGNOSES)}.")
         require(answer == expected, f"{patient} is not a case of {answer!r}: {hint}")
     passed("All five, and one needed no treatment.")

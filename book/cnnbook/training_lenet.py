@@ -42,7 +42,7 @@ def draw_short_runs(runs: dict[str, Sequence[float]]) -> None:
     for axis, (title, losses) in zip(axes.flat, runs.items(), strict=True):
         axis.plot(losses, linewidth=1)
         axis.axhline(np.log(10), color="black", linestyle=":", linewidth=1)
-        axis.set(title=title, yscale="log", xlabel="step")
+        axis.set(title=title, yscale="log", xlabel="step", ylim=(0.03, 30))  # a loss of millions is off the chart
 
 
 def draw_range_test(rates: np.ndarray, losses: Sequence[float], chosen: float) -> None:

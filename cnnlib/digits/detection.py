@@ -5,7 +5,7 @@ A box is ``(top, left, bottom, right)`` in pixels; bottom and right lie outside 
 
 import numpy as np
 
-from cnnlib.checks import as_float_array, check_number
+from cnnlib.checks import as_float_array, check_finite, check_number
 from cnnlib.digits.scenes import SIZE, Scenes
 from cnnlib.layers import Sigmoid, Softmax
 from cnnlib.losses import one_hot
@@ -41,9 +41,17 @@ def decode(y: np.ndarray, threshold: float = 0.5, max_iou: float = 0.45) -> list
     list of N tuples (boxes, labels, scores)
         Arrays (k, 4), (k,) and (k,), surest first. A score is the probability that there is a digit, times that of its
         class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the output is not of that shape, or not finite; if a limit is not from 0 to 1.
     """
     check_number("threshold", threshold, "[0, 1]")
-    y = as_float_array("y", y, np.float64)
+    check_number("max_iou", max_iou, "[0, 1]")
+    y = check_finite("y", as_float_array("y", y, np.float64))
+    if y.ndim != 4 or y.shape[1:] != (15, GRID, GRID):
+        raise ValueError(f"expected the output of a detector, (N, 15, {GRID}, {GRID}), got an array of shape {y.shape}")
     found = []
     rows, columns = np.indices((GRID, GRID))
     for example in y:

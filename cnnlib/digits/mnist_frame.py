@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from cnnlib.checks import check_images
+from cnnlib.digits.pictures import find_digits
 from cnnlib.files import open_regular
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 # A small file can claim to be a huge image. Within these limits, reading one takes seconds and some 300 MB at most.
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000
+LARGEST = 1_280  # pixels along a side, to which a larger image is reduced
 MAX_BYTES = 200_000_000
 MAX_SCANS = 32  # of a JPEG; programs write up to about a dozen, and each costs time for the whole image
 
@@ -93,15 +95,16 @@ def _to_ink(image: np.ndarray) -> np.ndarray:
 def read_digit(path: str | os.PathLike) -> np.ndarray:
     """Read an image file with one digit on it, dark on light or light on dark, and bring it into MNIST's frame.
 
-    The background is what most of the border shows. Slow changes of brightness (a shadow on the paper) are subtracted,
-    and what is less than half as strong as the strokes counts as background. Strokes that would be thinner than
-    `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin line does not fade when the image is reduced.
+    How the ink is found is in `cnnlib.digits.pictures`. Of several digits, the largest is read; `read_digits` reads
+    all of them. Strokes that would be thinner than `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin
+    line does not fade when the image is reduced.
 
     Parameters
     ----------
     path : path
-        PNG, JPEG, GIF, BMP, TIFF or WebP, of at most 50 megapixels and 200 MB, whatever its name ends in. Transparent
-        pixels count as white; of several images in one file, the first is read.
+        PNG, JPEG, GIF, BMP, TIFF or WebP, of at most 50 megapixels and 200 MB, whatever its name ends in. Where all
+        that is opaque has one colour, it is the ink; else transparent pixels count as white. Of several images in one
+        file, the first is read.
 
     Returns
     -------
@@ -119,20 +122,19 @@ def read_digit(path: str | os.PathLike) -> np.ndarray:
     ValueError
         If it is not such an image, is larger than that, or shows nothing but background.
     """
-    grey = _read_grey(path)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if np.median(border) > 0.5 * (grey.min() + grey.max()):
-        grey = 1 - grey  # now bright on dark
-    ink = np.maximum(grey - _background(grey), 0)
-    peak = np.quantile(ink, 0.995)
-    if peak < 0.1:
+    found = find_digits(read_colours(path))
+    if not found:
         raise ValueError(f"{os.fsdecode(path)} shows nothing that stands out from its background")
-    ink = np.clip(ink / peak, 0, 1)
+    return frame_of(max(found, key=lambda digit: digit.ink.size).ink)
+
+
+def frame_of(ink: np.ndarray) -> np.ndarray:
+    """Return the ink of a digit (h, w), from 0 to 1, in the frame of MNIST, as if it was drawn with MNIST's pen."""
     return to_mnist_frame(_thicken(np.where(ink > 0.5, ink, 0)))
 
 
-def _read_grey(path: str | os.PathLike) -> np.ndarray:
-    """Return an image file in grey, from 0 to 1, reduced to at most 200 x 200 pixels."""
+def read_colours(path: str | os.PathLike) -> np.ndarray:
+    """Return an image file as colours (H, W, 3) from 0 to 1, reduced to at most 1,280 x 1,280 pixels."""
     from PIL import ExifTags, Image, ImageOps
 
     if not isinstance(path, str | bytes | os.PathLike):
@@ -152,9 +154,8 @@ def _read_grey(path: str | os.PathLike) -> np.ndarray:
                     )
                 if file.format in ("JPEG", "MPO"):
                     _check_scans(stream)
-                    file.draft(None, (800, 800))  # a large photo is reduced while it is decoded
-                image = _to_grey(file)
-                image.thumbnail((200, 200), Image.Resampling.BOX)
+                    file.draft(None, (LARGEST, LARGEST))  # a large photo is reduced while it is decoded
+                image = _to_colours(file)
                 orientation = file.getexif().get(ExifTags.Base.Orientation, 1)  # after Pillow has turned TIFF itself
                 image.getexif()[ExifTags.Base.Orientation] = orientation
                 image = ImageOps.exif_transpose(image)
@@ -163,7 +164,23 @@ def _read_grey(path: str | os.PathLike) -> np.ndarray:
         except Exception as error:  # a damaged image makes Pillow raise nearly anything
             reason = str(error) or type(error).__name__
             raise ValueError(f"{name} is not an image that can be read: {reason}") from error
-    return np.asarray(image, np.float32) / 255
+    return _shape_or_colour(np.asarray(image, np.float32) / 255)
+
+
+def _shape_or_colour(image: np.ndarray) -> np.ndarray:
+    """Return colours (H, W, 3) of an image with opacity (H, W, 4): on white, or the opacity itself if it is the shape.
+
+    It is the shape if all that is opaque has nearly one colour, as ink that was cut out has.
+    """
+    colours, alpha = image[..., :3], image[..., 3:]
+    opaque = alpha[..., 0] > 0.5
+    if (
+        opaque.any()
+        and not opaque.all()
+        and np.ptp(np.quantile(colours[opaque], (0.05, 0.95), axis=0), axis=0).max() < 0.2
+    ):
+        return np.repeat(1 - alpha, 3, axis=2)
+    return colours * alpha + 1 - alpha
 
 
 def _check_scans(stream: BinaryIO) -> None:
@@ -176,15 +193,16 @@ def _check_scans(stream: BinaryIO) -> None:
         raise ValueError(f"it is a JPEG of {scans} scans, expected at most {MAX_SCANS}")
 
 
-def _to_grey(image: "Image.Image") -> "Image.Image":
-    """Return an image of any mode in grey (mode L), transparent pixels as white.
+def _to_colours(image: "Image.Image") -> "Image.Image":
+    """Return an image of any mode as RGBA, reduced by a whole factor to at most `LARGEST` pixels along a side.
 
     Values of more than 8 bits have no common scale, so they are stretched from their lowest to their highest.
     """
     from PIL import Image
 
     image.load()
-    rows = max(1, 4_000_000 // image.width)  # strips need less memory than the whole
+    factor = -(-max(image.size) // LARGEST)
+    rows = factor * max(1, 4_000_000 // image.width // factor)  # strips need less memory than the whole
     boxes = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
     deep = image.mode[0] in "IF"
     if deep:
@@ -192,28 +210,14 @@ def _to_grey(image: "Image.Image") -> "Image.Image":
         low, high = np.float64(np.min(ranges)), np.float64(np.max(ranges))
         if not math.isfinite(high - low):
             raise ValueError("it has values that are not finite")
-    grey = Image.new("L", image.size)
+    reduced = Image.new("RGBA", (-(-image.width // factor), -(-image.height // factor)))
     for box in boxes:
         strip = image.crop(box)
         if deep:
             values = (np.asarray(strip) - low) * (255 / max(high - low, 1e-300))
             strip = Image.fromarray(values.astype(np.uint8))
-        else:
-            strip = strip.convert("RGBA")
-            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("L")
-        grey.paste(strip, box)
-    return grey
-
-
-def _background(grey: np.ndarray) -> np.ndarray:
-    """Return what a bright-on-dark image would be without its strokes."""
-    from PIL import Image, ImageFilter
-
-    # In a small copy, strokes vanish under a minimum over an area that is wider than they are.
-    height, width = grey.shape
-    small = Image.fromarray((grey * 255).astype(np.uint8)).resize((48, 48), Image.Resampling.BOX)
-    background = small.filter(ImageFilter.MinFilter(13)).filter(ImageFilter.BoxBlur(6)).resize((width, height))
-    return np.asarray(background, np.float32) / 255
+        reduced.paste(strip.convert("RGBA").reduce(factor), (0, box[1] // factor))
+    return reduced
 
 
 def _thicken(ink: np.ndarray) -> np.ndarray:

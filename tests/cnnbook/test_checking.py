@@ -11,6 +11,7 @@ from cnnbook.checking import (
     WrongAnswer,
     as_array,
     as_number,
+    call,
     make_layer,
     passed,
     require,
@@ -18,6 +19,7 @@ from cnnbook.checking import (
     require_gradients,
     require_number,
     run,
+    unpack,
 )
 
 EXPECTED = np.array([[1.0, 2.0]])
@@ -42,6 +44,23 @@ def test_right_answers_say_nothing(capsys):
     require_gradients(make_layer(cnnlib.Dense, 3, outputs=2), np.ones((2, 3)))
     require_gradients(cnnlib.Dense(3, 2, rng=np.random.default_rng(0)), np.ones((2, 3)))
     assert capsys.readouterr().out == ""
+
+
+def test_a_function_gets_copies():
+    x = np.zeros(3)
+    assert np.array_equal(call(lambda x: np.add(x, 1, out=x), x), np.ones(3))
+    assert not x.any()
+
+
+@pytest.mark.parametrize("answer", [(1, 2), [1, 2], np.array([1, 2]), (n for n in (1, 2)), {1: 0, 2: 0}.keys()])
+def test_parts_may_come_in_anything_that_has_an_order(answer):
+    assert unpack(answer, 2, "a and b") == (1, 2)
+
+
+@pytest.mark.parametrize("answer", [None, 1, "ab", (1, 2, 3), {1, 2}, np.zeros((2, 3))])
+def test_other_parts_are_refused(answer):
+    with pytest.raises(WrongAnswer, match="expected a and b, 2 in all, got"):
+        unpack(answer, 2, "a and b")
 
 
 def test_in_a_notebook_it_shows_as_its_message_alone():

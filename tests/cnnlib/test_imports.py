@@ -52,6 +52,7 @@ WITHIN = {
     "digits": [
         "idx",
         "download",
+        "pictures",
         "mnist_frame",
         "datasets",
         "strokes",
@@ -60,6 +61,7 @@ WITHIN = {
         "scenes",
         "detection",
         "models",
+        "reading",
         "fine_tuning",
         "pad",
         "__init__",

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import cnnlib
-from cnnlib.layers.layer import set_training
+from cnnlib.layers.layer import all_layers
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "book" / "_static").is_dir())
 SCRIPT = ROOT / "book" / "_static" / "cnnlib.js"
@@ -149,7 +149,8 @@ def network_case(layers, x, rng, dtype, training=False) -> dict:
     description = engine.describe(network) | {"dtype": dtype}
     x = x.astype(np.float32).astype(dtype)
     dy = rng.normal(size=(len(x), *network.shapes[-1])).astype(np.float32).astype(dtype)
-    set_training(network, training)
+    for layer in all_layers(network):
+        layer.training = training
     before = {name: array.copy() for name, array in network.saved_arrays().items()}
     expected = forward_and_backward(network, x, dy)
     # Where the terms of a sum nearly cancel, float32 keeps fewer digits, in the library as in the engine: as many as
@@ -758,6 +759,7 @@ def test_weights_in_8_bits(page):
     description = engine.describe(network, "int8")
     json.dumps(description, allow_nan=False)
     y = page.evaluate("([d, x]) => cnnlib.Network.fromJSON(d).predict(x).toNested()", [description, x.tolist()])
+    assert np.abs(np.array(y) - engine.in_8_bits(network).predict(x)).max() < 1e-5
     for layer in (network[0], network[3]):
         numbers, scales = engine.quantize(layer.W)
         rounded = numbers * scales.reshape(-1, *[1] * (layer.W.ndim - 1))

@@ -172,8 +172,12 @@ def test_by_touch_on_a_phone(open_figure, network):
     assert page.locator(".ft-reads").text_content() == f"{answer(network, image)}."
     np.testing.assert_allclose(page.evaluate(f"[...{TUNING}.image]"), image.ravel(), atol=1e-6)
     page.wait_for_function("document.querySelector('.lf-voice').textContent.startsWith('It reads')")
-    page.get_by_role("button", name="Clear").tap()
-    page.wait_for_function(f"{TUNING}.strokes.length === 0")
+    for _ in range(5):  # on a busy machine a tap may last so long that the browser takes it for a long press
+        page.get_by_role("button", name="Clear").tap()
+        page.wait_for_timeout(500)
+        if strokes(page) == []:
+            break
+    assert strokes(page) == []
     assert page.locator(".ft-reads").text_content() == "…"
 
 

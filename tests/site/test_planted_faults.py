@@ -40,6 +40,7 @@ SINGLE_STEPS = "test_every_number_of_single_steps"
 EVERY_PEN = "test_every_digit_size_and_pen"
 ADVERSARIAL = "test_values_gradients_and_the_adversarial_step"
 FORGETS = "test_without_replay_it_forgets"
+ORDERS = "test_every_order_and_rule"
 SCORES = "test_scores_temperatures_and_shifts"
 FAULTS = [
     ("neuron", SLIDERS, [], "", "[[next[0]], [next[1]]]", "[[next[1]], [next[0]]]"),
@@ -194,6 +195,9 @@ FAULTS = [
         "channels + c) * K + i) * K + j",
         "channels + c) * K + j) * K + i",
     ),
+    ("autograd", ORDERS, ["add", "complete"], "", "slopes[parents[k]] + share : share", "share : share"),
+    ("autograd", ORDERS, ["add", "once"], "", "slopes: () => [1, -1]", "slopes: () => [1, 1]"),
+    ("autograd", ORDERS, ["add", "complete"], "", "slopes: (w, x) => [x, w]", "slopes: (w, x) => [w, x]"),
     ("fine-tuning", FORGETS, [], "", "data.set(parameters[k])", "data.set(parameters[k].map((p) => -p))"),
     ("fine-tuning", FORGETS, [], "", "count / counts[digit]", "count / total"),
     ("fine-tuning", FORGETS, [], "", "number(next[digit], 2)", "number(old[digit], 2)"),

@@ -1,0 +1,56 @@
+"""Pictures as people have them: most digits are read in every state. `scripts/measure_pictures.py` says how many."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.digits.pictures import find_digits
+from cnnlib.digits.reading import lines_of
+
+spec = importlib.util.spec_from_file_location(
+    "measure_pictures", Path(__file__).parents[3] / "scripts" / "measure_pictures.py"
+)
+pictures = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pictures)
+
+
+@pytest.mark.parametrize("state", pictures.STATES)
+def test_digits_are_read_in_every_state(state, monkeypatch):
+    """On the drawings that come with the package, of which all forty are read as they are."""
+    monkeypatch.delenv("CNNLIB_DATA", raising=False)
+    right, sure = pictures.measure(20, [state])[state]
+    assert right >= 0.85 and sure <= 0.05
+
+
+def test_numbers_are_found_where_they_are():
+    rng = np.random.default_rng(1)
+    (strokes, label), *_ = pictures.drawings(1, rng)
+    picture = np.tile(pictures.paper(pictures.ink(strokes, 2.2)), (2, 3, 1)) / 255
+    found = find_digits(picture)
+    assert len(found) == 6
+    for digit in found:
+        top, left, bottom, right = digit.box
+        assert (top + bottom) / 2 % pictures.SIDE == pytest.approx(pictures.SIDE / 2, abs=8)
+        assert (left + right) / 2 % pictures.SIDE == pytest.approx(pictures.SIDE / 2, abs=8)
+
+
+def test_lines_of_writing():
+    boxes = np.array([[50, 0, 80, 10], [0, 40, 30, 50], [4, 0, 33, 10], [55, 30, 78, 40]])
+    assert lines_of(boxes).tolist() == [1, 0, 0, 1]
+    assert lines_of(np.zeros((0, 4), int)).tolist() == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 3), (700, 2)])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_pictures_of_nothing_hold_nothing(shape, value):
+    assert find_digits(np.full((*shape, 3), value)) == []
+
+
+def test_noise_costs_little(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    pictures.save(noise, tmp_path / "noise.png")
+    reading = cnnlib.read_digits(tmp_path / "noise.png")
+    assert len(reading.boxes) == len(reading.digits) == len(reading.probabilities) < 2_000
