@@ -68,8 +68,6 @@ def solutions(name: str) -> list[nbformat.NotebookNode]:
     return found
 
 
-
-
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_run_all_leaves_out_solutions(name):
     code = [cell.source for cell in solutions(name) if cell.cell_type == "code"]
