@@ -65,15 +65,6 @@ def encode(array, stored: str) -> str | dict[str, str]:
     return base64.b64encode(numbers.tobytes()).decode()
 
 
-def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights as whole numbers from -127 to 127 (int8), and a scale for every first index (float32)."""
-    largest = np.abs(W).max(axis=tuple(range(1, W.ndim)), initial=0)
-    if not np.isfinite(largest).all():
-        raise ValueError("an array holds numbers that are not finite in int8")
-    scales = (np.where(largest > 0, largest, 1) / 127).astype(np.float32)
-    return np.rint(W / scales.reshape(-1, *[1] * (W.ndim - 1))).astype(np.int8), scales
-
-
 def describe_digits() -> dict:
     """Return the digits that come with the package, as ``cnnlib.digits.images_of`` reads them in a page.
 

@@ -19,8 +19,8 @@ from IPython.display import Markdown
 
 import cnnlib
 from cnnlib.gradient_check import gradient_check
-from cnnlib.layers import LAYERS, Layer, Sequential
-from cnnlib.layers.fused_convolution import FusedConvolution
+from cnnlib.layers import LAYERS, Dropout, Layer, Sequential
+from cnnlib.layers.fused_convolution import FusedConvolution, RowConvolution
 from cnnlib.losses import Loss
 from cnnlib.optimizers import Optimizer
 
@@ -166,8 +166,9 @@ class Report:
 def required() -> dict[str, dict[str, set[str]]]:
     """For every layer, loss and optimizer of the library: its arrays, and the witnesses that each must have passed."""
     found = {}
-    for name, layer in {**LAYERS, "FusedConvolution": FusedConvolution}.items():
-        alone = layer is FusedConvolution or issubclass(layer, Sequential)  # a composition, or nobody else has it
+    for name, layer in {**LAYERS, "FusedConvolution": FusedConvolution, "RowConvolution": RowConvolution}.items():
+        # A composition, or nobody else has it, or what it draws is not what another one draws
+        alone = layer in (FusedConvolution, RowConvolution, Dropout) or issubclass(layer, Sequential)
         everyone = {"loops"} if alone else {"loops", "reference"}
         gradients = ["dx", *(f"d{parameter}" for parameter in layer.params)]
         found[name] = {"y": everyone} | {gradient: everyone | {"differences"} for gradient in gradients}
@@ -175,7 +176,8 @@ def required() -> dict[str, dict[str, set[str]]]:
     public = [getattr(cnnlib, name) for name in cnnlib.__all__]
     for subject in public:
         if isinstance(subject, type) and issubclass(subject, Loss):
-            found[subject.__name__] = {"value": everyone, "gradient": everyone | {"differences"}}
+            witnesses = {"loops"} if subject is cnnlib.SumOfLosses else everyone
+            found[subject.__name__] = {"value": witnesses, "gradient": witnesses | {"differences"}}
         elif isinstance(subject, type) and issubclass(subject, Optimizer):
             found[subject.__name__] = {"parameters": everyone}
     return found
@@ -198,10 +200,11 @@ def reference_cases(path: str | Path) -> Iterator[tuple[object, str, Pairs]]:
         own = f"{number}."
         stored = {name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)}
         if "layer" in case:
-            layer = getattr(cnnlib, case["layer"])(**case["config"])
+            layer = getattr(cnnlib, case["layer"])(**case["config"]).astype(np.float64)
+            layer.training = case.get("training", False)
             yield layer, str(stored["x"].shape), _layer_pairs(layer, case["parameters"], stored)
         elif "loss" in case:
-            loss, y, t = getattr(cnnlib, case["loss"])(), stored["y"], stored["t"]
+            loss, y, t = getattr(cnnlib, case["loss"])(**case.get("config", {})), stored["y"], stored["t"]
             ours = loss.value(y, t), loss.gradient(y, t)
             yield loss, str(y.shape), zip(("value", "gradient"), ours, (stored["value"], stored["dy"]), strict=True)
         else:

@@ -72,8 +72,9 @@ def test_a_check_that_is_missing_raises():
 
 
 def test_everything_of_the_library_is_required():
-    layers = {*LAYERS, "FusedConvolution"}
+    layers = {*LAYERS, "FusedConvolution", "RowConvolution"}
     losses = {"MeanSquaredError", "CategoricalCrossEntropy", "SoftmaxCrossEntropy"}
+    losses |= {"SigmoidCrossEntropy", "SumOfLosses"}
     assert set(required()) == layers | losses | {"SGD", "Adam"}
     assert set(required()["Convolutional"]) == {"y", "dx", "dW", "db"}
 

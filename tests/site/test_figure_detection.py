@@ -12,10 +12,14 @@ FIGURE = ("19-detection", "detection")
 FIG = "document.querySelector('figure').liveFigure"
 
 
-@pytest.fixture(scope="module")
-def network():
+def page_network():
     """The network as the page has it, in 8 bits."""
     return engine.in_8_bits(chapter.EXPERIMENTS["detection"].load("detection")["detector"])
+
+
+@pytest.fixture(scope="module")
+def network():
+    return page_network()
 
 
 def settled(page):

@@ -12,10 +12,14 @@ FIGURE = ("20-segmentation", "segmentation")
 FIG = "document.querySelector('figure').liveFigure"
 
 
-@pytest.fixture(scope="module")
-def network():
+def page_network():
     """The network as the page has it, in 8 bits."""
     return engine.in_8_bits(chapter.EXPERIMENTS["segmentation"].load("segmentation")["unet"])
+
+
+@pytest.fixture(scope="module")
+def network():
+    return page_network()
 
 
 def settled(page):

@@ -68,16 +68,13 @@ def solutions(name: str) -> list[nbformat.NotebookNode]:
     return found
 
 
-LATER = [name for name in NOTEBOOKS if NOTEBOOKS[name].stem[:2] >= "11"]  # and the appendices
-
-
-@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_run_all_leaves_out_solutions(name):
     code = [cell.source for cell in solutions(name) if cell.cell_type == "code"]
     assert [source for source in code if not source.startswith("%%solution\n")] == []
 
 
-@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_solutions_are_folded_as_a_whole(name):
     assert [cell.source for cell in solutions(name) if not cell.metadata.get("jupyter", {}).get("source_hidden")] == []
     cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
@@ -85,7 +82,7 @@ def test_solutions_are_folded_as_a_whole(name):
     assert [source for source in with_start if not source.rstrip().endswith("\n:class: dropdown\n```")] == []
 
 
-@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_no_cell_needs_a_solution(name):
     """Whoever has not solved an exercise can run everything else."""
     hidden = {cell.id for cell in solutions(name)}

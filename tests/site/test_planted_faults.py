@@ -230,6 +230,33 @@ FAULTS = [
         "(value) => value * scale",
         "(value) => value",
     ),
+    (
+        "detection",
+        "test_the_scene_and_its_boxes",
+        [],
+        "",
+        "cell % 8].map((value) => CELL",
+        "cell % 8].map((value) => 2 + CELL",
+    ),
+    ("detection", "test_the_scene_and_its_boxes", [], "", "p / (1 + Math.exp(-z[0]))", "p / (1 + Math.exp(z[0]))"),
+    (
+        "segmentation",
+        "test_classes_and_their_colours",
+        [],
+        "",
+        "label === null ? Float32Array.from(classes, (one) => +(one < CLASSES - 1)) : p",
+        "p",
+    ),
+    (
+        "segmentation",
+        "test_the_probability_of_a_class",
+        [],
+        "",
+        "score(label) - score(best)) / sum",
+        "score(label) - score(best))",
+    ),
+    ("generation", "test_digits_of_every_class", [], "", "without.data[k] + guidance", "without.data[k] - guidance"),
+    ("generation", "test_digits_of_every_class", [], "", "(value + next.data[j]) / 2", "value"),
 ]
 
 
@@ -237,12 +264,14 @@ FAULTS = [
     ("figure", "test", "arguments", "script", "old", "new"), FAULTS, ids=[f"{f[0]}-{k}" for k, f in enumerate(FAULTS)]
 )
 def test_it_is_noticed(open_figure, request, figure, test, arguments, script, old, new):
-    function = getattr(suite_of(figure), test)
+    suite = suite_of(figure)
+    function = getattr(suite, test)
     rest = iter(arguments)
     given = {}
     for name in inspect.signature(function).parameters:
         fixture = name in ("open_figure", "network", "mulberry", "monkeypatch")
-        given[name] = request.getfixturevalue(name) if fixture else next(rest)
+        own = name == "network" and hasattr(suite, "page_network")
+        given[name] = suite.page_network() if own else request.getfixturevalue(name) if fixture else next(rest)
     open_figure.faults[script or f"figures/{figure}"] = (old, new)
     with pytest.raises((AssertionError, Error)):
         function(**given)

@@ -8,16 +8,22 @@ liveFigure.define("generation", (figure, data) => {
 	// The networks: weights of six bits each, a letter for a weight, with a scale for each output
 
 	const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const LEVEL = Object.fromEntries([...LETTERS].map((letter, k) => [letter.charCodeAt(0), k - 31]));
+	const LEVEL = new Int8Array(128);
+	[...LETTERS].forEach((letter, k) => { LEVEL[letter.charCodeAt(0)] = k - 31; });
 	function unpack({ codes, scale, columns }) {
 		const sizes = cnnlib.decode(scale, "float16");
-		const group = codes.length / sizes.length; // of a kernel: its numbers stand in a row, those of a column do not
-		return Float32Array.from({ length: codes.length }, (_, k) => LEVEL[codes.charCodeAt(k)] * sizes[columns ? k % sizes.length : Math.floor(k / group)]);
+		const W = new Float32Array(codes.length);
+		const group = columns ? 1 : codes.length / sizes.length; // numbers in a row with one scale: of a kernel, all
+		for (let k = 0, output = 0; k < W.length; output = (output + 1) % sizes.length)
+			for (let end = k + group; k < end; k++) W[k] = LEVEL[codes.charCodeAt(k)] * sizes[output];
+		return W;
 	}
 	const read = (entry) => {
 		if (entry.config.layers) return { ...entry, config: { layers: entry.config.layers.map(read) } };
 		if (!entry.parameters?.W) return entry;
-		return { ...entry, parameters: { W: unpack(entry.parameters.W), b: cnnlib.decode(entry.parameters.b, "float16") } };
+		const { W, b } = entry.parameters;
+		const config = { ...entry.config, initializer: "zeros" }; // nothing is drawn that is then replaced
+		return { ...entry, config, parameters: { W: unpack(W), b: cnnlib.decode(b, "float16") } };
 	};
 	const build = (described) => cnnlib.Network.fromJSON({ ...described, layers: described.layers.map(read) });
 	const [flow, decoder, judge] = [data.flow, data.decoder, data.judge].map(build);
@@ -122,7 +128,7 @@ liveFigure.define("generation", (figure, data) => {
 			else setTimeout(next);
 		};
 		if (figure.calm) next();
-		else setTimeout(next);
+		else setTimeout(next, 50); // not before a drag has come to rest
 	}
 
 	/* The pictures at once; what LeNet-5 reads, a moment later, so that a drag does not wait for it. */
