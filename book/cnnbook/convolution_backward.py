@@ -35,7 +35,7 @@ def draw_paths() -> None:
 def draw_flip() -> None:
     """Draw a flipped kernel of size 3, shifted along an upstream gradient in zeros, and the sums that it makes."""
     padded = ("0", "0", "$dy_0$", "$dy_1$", "$dy_2$", "0", "0")
-    figure, axes = plt.subplots(3, 1, figsize=(5.4, 4.2))
+    figure, axes = plt.subplots(3, 1, figsize=(4.2, 5.4))
     for u, axis in enumerate(axes):
         terms = [(i, u + i - 2) for i in range(3) if 0 <= u + i - 2 < 3]  # place in the flipped kernel, output
         for place, text in enumerate(padded):
@@ -48,8 +48,8 @@ def draw_flip() -> None:
             axis.text(u + i + 0.5, 0.5, f"$W_{2 - i}$", ha="center", va="center")
         axis.add_patch(plt.Rectangle((u, 0), 3, 2, fill=False, edgecolor="black", linewidth=2, zorder=3))
         total = " + ".join(f"W_{2 - i}\\, dy_{r}" for i, r in terms)
-        axis.text(7.3, 1, f"$dx_{u} = {total}$", va="center")
-        axis.set(xlim=(-0.1, 12.2), ylim=(-0.15, 2.15))
+        axis.text(0, 2.5, f"$dx_{u} = {total}$", va="center")
+        axis.set(xlim=(-0.1, 7.1), ylim=(-0.15, 3))
         axis.axis("off")
 
 
