@@ -149,7 +149,7 @@ def test_no_page_shows_raw_markdown(page: str):
     """No table of pipes, no asterisks and no backticks stand in the text, be it written or put out by a cell."""
     found = []
     for text in article(page).find_all(string=True):
-        if text.find_parent(["code", "script", "style", "noscript"]) or text.find_parent(class_="math"):
+        if text.find_parent(["code", "script", "style", "noscript"]) or text.find_parent(class_=["math", "sig"]):
             continue
         table = re.search(r"^\s*\|.*\|\s*$", text, re.MULTILINE)
         in_words = not text.find_parent("pre") and re.search(r"\*\*|`|\]\(", text)
@@ -302,7 +302,7 @@ def open_page(browser: Browser, url: str) -> Page:
     page.wrong = []
 
     def note_foreign(request: Request) -> None:
-        if urlsplit(request.url).scheme != "data" and urlsplit(request.url)[:2] != urlsplit(url)[:2]:
+        if urlsplit(request.url).scheme not in ("data", "blob") and urlsplit(request.url)[:2] != urlsplit(url)[:2]:
             page.wrong.append(f"asked for {request.url}")
 
     page.on("request", note_foreign)

@@ -211,7 +211,7 @@ def test_page_by_keyboard(page):
         page.get_by_role("button", name=f"Draw a sample {digit}").focus()
         page.keyboard.press("Enter")
         assert shown(page)[0] == str(digit)
-        assert f" {digit}, " in page.get_by_role("status").inner_text()
+        assert f" {digit}, " in page.get_by_role("status").first.inner_text()
 
 
 def test_page_replays_a_sample_stroke_by_stroke(page):
