@@ -259,7 +259,7 @@ def check_layers(owner: str, layers: Sequence, layer_class: type) -> list:
     """Return a list of the layers in a row; TypeError or ValueError if they are not what `Sequential` says."""
     layers = list(check_instance("layers", layers, Sequence, "a list of layers"))
     if not layers:
-        raise ValueError(f"a {owner} needs at least one layer, but layers is {shown(layers)}")
+        raise ValueError(f"a {owner} needs at least one layer, got {shown(layers)} for layers")
     for index, layer in enumerate(layers):
         check_instance(f"layers[{index}]", layer, layer_class, "a Layer, such as Dense(4, 2)")
     _check_places(layers, set())

@@ -85,7 +85,7 @@ def test_two_processes_train_as_one_network(folder):
     bars = {line.split(":")[0] for line in result.stderr.replace("\r", "\n").splitlines() if "step" in line}
     assert bars <= {"", "Epoch 1/3", "Epoch 2/3", "Epoch 3/3", "  0%|          | 0/66 [00"}
     assert result.stderr.count("66/66") <= 2
-    assert sorted(path.name for path in (folder / "models").iterdir()) == ["dense.npz"]
+    assert sorted(path.name for path in (folder / "models").iterdir()) == ["dense.csv", "dense.npz"]
     assert not list((folder / "checkpoints").iterdir())
     alone = subprocess.run([sys.executable, *TRAIN, "--output", "alone.npz"], capture_output=True, text=True)
     assert alone.returncode == 0

@@ -96,7 +96,7 @@ def test_a_broken_slope_is_found_by_the_paths_that_cross_it(open_figure, arrow):
     page = open_figure(*FIGURE)
     page.get_by_label("break").select_option(arrow)
     for fault, factor in FACTORS.items():
-        page.get_by_label("how").select_option(fault)
+        page.get_by_label("how", exact=True).select_option(fault)
         expect(page, 2, 3, -4, arrow, factor)
         marks = [text[0] for text in page.locator(".lf-check").all_text_contents()]
         assert "".join(name for name, mark in zip("xwb", marks, strict=True) if mark == "✗") == CAUGHT[arrow]

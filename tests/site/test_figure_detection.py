@@ -36,7 +36,7 @@ def expect(page, network, threshold=0.5):
     """Compare all that the figure shows of its own scene with the library."""
     state = settled(page)
     y = network.predict(state["x"][np.newaxis].astype(np.float32))
-    np.testing.assert_allclose(state["y"], y, atol=2e-3 * max(1, np.abs(y).max()))
+    np.testing.assert_allclose(state["y"], y, atol=1e-2 * max(1, np.abs(y).max()))
     boxes, labels, scores = decode(state["y"], threshold)[0]
     assert [one["label"] for one in state["found"]] == labels.tolist()
     np.testing.assert_allclose([one["score"] for one in state["found"]], scores, atol=1e-6)
@@ -113,7 +113,7 @@ def test_a_mouse_drags_and_draws(open_figure, network):
     page.mouse.move(*point(45, 30), steps=8)
     page.mouse.up()
     state = expect(page, network)
-    assert state["x"][20:40, 30].min() == 1 and state["x"][:, :25].max() == 0 and state["digits"] == []
+    assert state["x"][20:40, 30].min() > 0.95 and state["x"][:, :25].max() == 0 and state["digits"] == []
 
 
 def test_buttons_by_touch_on_a_phone(open_figure, network):
