@@ -32,11 +32,11 @@ def settled(page):
     return {**state, "x": np.array(state["x"]).reshape(64, 64), "y": np.array(state["y"]).reshape(1, 15, 8, 8)}
 
 
-def expect(page, network, threshold=0.5):
+def expect(page, network, threshold=0.5, tolerance=2e-3):
     """Compare all that the figure shows of its own scene with the library."""
     state = settled(page)
     y = network.predict(state["x"][np.newaxis].astype(np.float32))
-    np.testing.assert_allclose(state["y"], y, atol=1e-2 * max(1, np.abs(y).max()))
+    np.testing.assert_allclose(state["y"], y, atol=tolerance * max(1, np.abs(y).max()))
     boxes, labels, scores = decode(state["y"], threshold)[0]
     assert [one["label"] for one in state["found"]] == labels.tolist()
     np.testing.assert_allclose([one["score"] for one in state["found"]], scores, atol=1e-6)
@@ -62,11 +62,12 @@ def composed(page, digits):
 
 def test_the_scene_and_its_boxes(open_figure, network):
     page = open_figure(*FIGURE)
-    state = expect(page, network)
+    # The first answer came with the page, for the scene as Pillow draws it: single pixels differ by 1 in 255.
+    state = expect(page, network, tolerance=1e-2)
     np.testing.assert_allclose(state["x"], composed(page, state["digits"]), atol=1.01 / 255)
     for threshold in (0.05, 0.95):
         page.get_by_label("threshold").fill(str(threshold))
-        expect(page, network, threshold)
+        expect(page, network, threshold, tolerance=1e-2)
 
 
 def test_keys_move_add_and_remove(open_figure, network):
@@ -113,7 +114,7 @@ def test_a_mouse_drags_and_draws(open_figure, network):
     page.mouse.move(*point(45, 30), steps=8)
     page.mouse.up()
     state = expect(page, network)
-    assert state["x"][20:40, 30].min() > 0.95 and state["x"][:, :25].max() == 0 and state["digits"] == []
+    assert state["x"][20:40, 30].min() > 0.9 and state["x"][:, :25].max() == 0 and state["digits"] == []
 
 
 def test_buttons_by_touch_on_a_phone(open_figure, network):

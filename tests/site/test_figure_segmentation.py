@@ -88,7 +88,7 @@ def test_drawing_by_mouse_and_by_keys(open_figure, network):
     page.mouse.move(box["x"] + 30.5 * unit, box["y"] + 42.5 * unit, steps=8)
     page.mouse.up()
     x, *_ = expect(page, network)
-    assert x[18:40, 30].min() == 1 and x[:, :26].max() == 0
+    assert x[18:40, 30].min() > 0.9 and x[:, :26].max() == 0
     page.locator("canvas[role=application]").focus()
     for key in ("ArrowRight", "ArrowUp", " "):
         page.keyboard.press(key)
