@@ -484,7 +484,10 @@ def test_axe_finds_nothing(page: Page, scheme: str, width: int):
 SCROLLING = """article => [...document.querySelectorAll(`${article} *`)]
   .filter(box => box.clientWidth && box.scrollWidth > box.clientWidth + 1)
   .filter(box => /auto|scroll/.test(getComputedStyle(box).overflowX))
-  .map(box => [box.tabIndex >= 0 || box.querySelector("a[href], button, input, [tabindex='0']") !== null, box.outerHTML.slice(0, 100)])
+  .map(box => [
+    box.tabIndex >= 0 || box.querySelector("a[href], button, input, [tabindex='0']") !== null,
+    box.outerHTML.slice(0, 100),
+  ])
 """
 
 
