@@ -307,9 +307,12 @@ def train(
     help="Where to draw the examples of a data set, or an image with a box around each digit.  "
     "[default: models/predictions.png for a data set, nothing for images]",
 )
+@click.option("--show", type=new_file, help="Where to draw the steps from an image to what the network got (PNG).")
 @click.option("--confusion", is_flag=True, help="Print how often each digit was read as each other one, too.")
 @data_option
-def predict(images: tuple[Path, ...], model: Path | None, figure: Path | None, confusion: bool, name: str) -> None:
+def predict(
+    images: tuple[Path, ...], model: Path | None, figure: Path | None, show: Path | None, confusion: bool, name: str
+) -> None:
     """Read digits: those in IMAGES (PNG, JPEG and the like), or else the test images of a data set.
 
     Of an image with several digits, all are read, from left to right and line by line; the percentage is the
@@ -319,12 +322,13 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path | None, c
     """
     network = load_model(model, tuple("0123456789"))  # each data set has ten classes
     if images:
-        if figure:
-            check_output("--figure", figure, model, *images)
-            if len(images) > 1:
-                raise click.UsageError(f"--figure draws one image, but there are {len(images)}")
+        for option, path in (("--figure", figure), ("--show", show)):
+            if path:
+                check_output(option, path, model, *images)
+                if len(images) > 1:
+                    raise click.UsageError(f"{option} draws one image, but there are {len(images)}")
         probabilities(network, np.ones((1, 28, 28), np.float32))  # an error if it does not classify
-        read = [predict_image(path, network, figure) for path in images]
+        read = [predict_image(path, network, figure, show) for path in images]
         sys.exit(0 if all(read) else 1)
 
     figure = figure or Path("models/predictions.png")
@@ -351,7 +355,7 @@ def predict(images: tuple[Path, ...], model: Path | None, figure: Path | None, c
     click.echo(f"Examples are in {figure}.")
 
 
-def predict_image(path: Path, network: cnnlib.Network, figure: Path | None) -> bool:
+def predict_image(path: Path, network: cnnlib.Network, figure: Path | None, show: Path | None) -> bool:
     """Print what is read in an image, and draw it if asked to; return whether the image could be read."""
     try:
         reading = cnnlib.read_digits(path, network)
@@ -371,6 +375,13 @@ def predict_image(path: Path, network: cnnlib.Network, figure: Path | None) -> b
         with drawing_to(figure):
             draw_reading(read_colours(path), reading)
         click.echo(f"The boxes are in {figure}.")
+    if show:
+        from cnnlib.digits.reading import steps_of
+        from cnnlib.plots import draw_steps
+
+        with drawing_to(show):
+            draw_steps(steps_of(path))
+        click.echo(f"The steps are in {show}.")
     return True
 
 

@@ -257,9 +257,9 @@ def check_gradients_exist(layer) -> None:
 
 def check_layers(owner: str, layers: Sequence, layer_class: type) -> list:
     """Return a list of the layers in a row; TypeError or ValueError if they are not what `Sequential` says."""
-    layers = list(check_instance("layers", layers, Sequence, "a list of layers"))
-    if not layers:
+    if not len(check_instance("layers", layers, Sequence, "a list of layers")):
         raise ValueError(f"a {owner} needs at least one layer, got {shown(layers)} for layers")
+    layers = list(layers)
     for index, layer in enumerate(layers):
         check_instance(f"layers[{index}]", layer, layer_class, "a Layer, such as Dense(4, 2)")
     _check_places(layers, set())
@@ -351,7 +351,7 @@ def check_predictions(loss, y: np.typing.ArrayLike, t: np.typing.ArrayLike) -> t
         If they are not real numbers.
     ValueError
         Unless both are (N, M), or (N, M, H, W), with no size of 0, and the targets are finite; and, for the
-        cross-entropy of a softmax, the M numbers of each target are a distribution.
+        cross-entropy of a softmax, the M numbers of each target are a distribution, for that of a sigmoid from 0 to 1.
     """
     y, t = as_float_array("predictions", y), check_finite("targets", as_float_array("targets", t))
     if y.ndim < 2 or y.shape != t.shape:
@@ -361,6 +361,8 @@ def check_predictions(loss, y: np.typing.ArrayLike, t: np.typing.ArrayLike) -> t
     if y.size == 0:
         raise ValueError(f"a loss is a mean over the batch, and this batch is empty: its targets are {t.shape}")
     wrong = (np.abs(t.sum(axis=1) - 1) > 1e-3) | (t.min(axis=1) < 0)
+    if loss.targets_are_shares and not (t.min() >= 0 and t.max() <= 1):
+        raise ValueError(f"targets of {type(loss).__name__} must be from 0 to 1, got {t.min():g} to {t.max():g}")
     if loss.targets_are_distributions and wrong.any():
         raise ValueError(
             "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, and no entry "
@@ -374,8 +376,10 @@ def check_class_weights(weights: Sequence[float] | None) -> list[float] | None:
     if weights is None:
         return None
     weights = check_finite("weights", as_array("weights", weights, 1)).tolist()
-    if not weights or min(weights) < 0:
-        raise ValueError(f"weights must be a number of at least 0 for each class, got {shown(weights)}")
+    if not weights or min(weights) < 0 or max(weights) == 0:
+        raise ValueError(
+            f"weights must be a number of at least 0 for each class, not all of them 0, got {shown(weights)}"
+        )
     return weights
 
 
@@ -386,11 +390,24 @@ def check_classes(weights: list[float], t: np.ndarray) -> None:
 
 
 def check_parts(parts: Sequence, part_class: type, loss_class: type) -> tuple:
-    """Return the parts of `SumOfLosses` as a tuple; a TypeError if they are none."""
+    """Return the parts of `SumOfLosses` as a tuple; TypeError or ValueError if they are none."""
     for part in check_instance("parts", parts, Sequence, "a list of LossPart"):
         check_instance("each of parts", part, part_class, "a LossPart, such as LossPart(slice(0, 1), loss)")
+        check_instance("channels", part.channels, slice, "a slice, such as slice(1, 5)")
         check_instance("loss", part.loss, loss_class, "a Loss, such as MeanSquaredError()")
+        check_number("scale", part.scale)
+        if part.where is not None:
+            check_int("where", part.where, minimum=0)
+    if not parts:
+        raise ValueError("parts must hold at least one LossPart, got none")
     return tuple(parts)
+
+
+def check_channels(parts: Sequence, M: int) -> None:
+    """Raise a ValueError if a part of `SumOfLosses` is about numbers that targets (N, M, ...) do not have."""
+    for part in parts:
+        if max(part.channels.stop or 0, 0 if part.where is None else part.where + 1) > M:
+            raise ValueError(f"{part} is about more than the {M} numbers of each target")
 
 
 def check_labels(labels: np.typing.ArrayLike, classes: int) -> np.ndarray:

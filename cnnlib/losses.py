@@ -21,6 +21,7 @@ class Loss(Configured):
     """
 
     targets_are_distributions: bool = False
+    targets_are_shares: bool = False  # each by itself, from 0 to 1
     has_accuracy: bool = True  # whether the largest number of a target says which of the predictions should be largest
 
     def __init_subclass__(cls, **kwargs):
@@ -109,6 +110,8 @@ class SigmoidCrossEntropy(Loss):
     that are answered by yes or no, each for itself. Of images, it is the mean over all numbers of all pixels.
     """
 
+    targets_are_shares = True
+
     def value(self, z: np.ndarray, t: np.ndarray) -> float:
         return float(np.mean(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - t * z))
 
@@ -166,6 +169,7 @@ class SumOfLosses(Loss):
 
     def positions(self, y: np.ndarray, t: np.ndarray) -> Iterator[tuple]:
         """Yield each part, a mask (N, ...) of where it counts, and its channels, as views (N, ..., M)."""
+        checks.check_channels(self.parts, t.shape[1])
         y, t = np.moveaxis(y, 1, -1), np.moveaxis(t, 1, -1)
         for part in self.parts:
             at = np.ones(t.shape[:-1], bool) if part.where is None else t[..., part.where] > 0.5

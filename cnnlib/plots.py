@@ -47,6 +47,15 @@ def show_predictions(images: np.ndarray, p: np.ndarray, labels: np.ndarray, colu
     show_images(images, titles, columns, [RIGHT if right else WRONG for right in guesses == labels])
 
 
+def draw_steps(pictures: dict[str, np.ndarray]) -> None:
+    """Draw pictures (H, W) or (H, W, 3) side by side, each with its name above."""
+    _, axes = plt.subplots(1, len(pictures), figsize=(2.2 * len(pictures), 2.5), squeeze=False)
+    for axis, (name, picture) in zip(axes[0], pictures.items(), strict=True):
+        axis.imshow(picture)
+        axis.set_title(name, loc="center")
+        axis.set_axis_off()
+
+
 def draw_reading(colours: np.ndarray, reading) -> None:
     """Draw a picture (H, W, 3) with a box around each digit of a `Reading`, and the digit above it."""
     _, axis = plt.subplots()

@@ -5,7 +5,7 @@ A box is ``(top, left, bottom, right)`` in pixels; bottom and right lie outside 
 
 import numpy as np
 
-from cnnlib.checks import as_float_array, check_finite, check_number
+from cnnlib.checks import as_float_array, check_finite, check_instance, check_number
 from cnnlib.digits.scenes import SIZE, Scenes
 from cnnlib.layers import Sigmoid, Softmax
 from cnnlib.losses import one_hot
@@ -22,6 +22,7 @@ def encode(scenes: Scenes) -> np.ndarray:
     For every cell: 1 if the centre of a digit lies in it; where in the cell it lies, down and right, from 0 to 1; the
     logarithms of height and width, divided by `TYPICAL`; and ten numbers, of which that of its class is 1.
     """
+    check_instance("scenes", scenes, Scenes, "a Scenes, as make_scenes returns")
     t = np.zeros((len(scenes), 15, GRID, GRID), np.float32)
     for target, boxes, labels in zip(t, scenes.boxes, scenes.labels, strict=True):
         sizes = boxes[:, 2:] - boxes[:, :2]
@@ -68,11 +69,19 @@ def decode(y: np.ndarray, threshold: float = 0.5, max_iou: float = 0.45) -> list
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the intersection over union of every box of `a` (A, 4) with every box of `b` (B, 4): (A, B)."""
-    a, b = np.asarray(a, float)[:, np.newaxis], np.asarray(b, float)[np.newaxis]
+    a, b = as_boxes(a)[:, np.newaxis], as_boxes(b)[np.newaxis]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     intersection = np.maximum(sides, 0).prod(axis=-1)
     union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - intersection
     return intersection / np.maximum(union, np.finfo(float).tiny)
+
+
+def as_boxes(boxes: np.typing.ArrayLike) -> np.ndarray:
+    """Return boxes as an array (k, 4) of float64; TypeError or ValueError if they are none."""
+    boxes = check_finite("boxes", as_float_array("boxes", boxes, np.float64))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be of shape (k, 4), got {boxes.shape}")
+    return boxes
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, max_iou: float) -> np.ndarray:
@@ -101,6 +110,9 @@ def average_precision(found: list, scenes: Scenes, label: int, min_iou: float = 
     ----------
     Everingham, Van Gool, Williams, Winn and Zisserman (2010), "The Pascal visual object classes (VOC) challenge".
     """
+    check_instance("scenes", scenes, Scenes, "a Scenes, as make_scenes returns")
+    if not isinstance(found, list) or len(found) != len(scenes):
+        raise ValueError(f"found must be a list with an entry for each of {len(scenes)} scenes, as decode returns")
     entries = [
         (score, index, box)
         for index, (boxes, labels, scores) in enumerate(found)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cnnlib.checks import as_float_array, check_finite
+
 COARSE = 320  # pixels of the longer side in which digits are looked for
 LEAST_CONTRAST = 0.08  # of the range of brightness: less is paper
 FRAME = 0.88  # a part that encloses this share of its box, and has others within it, is a frame
@@ -226,7 +228,12 @@ def find_digits(colours: np.ndarray, steps: Steps | None = None) -> list[Found]:
     list of Found
         In the order of `groups`; empty if nothing stands out.
     """
+    colours = check_finite("colours", as_float_array("colours", colours))
+    if colours.ndim != 3 or colours.shape[2] != 3:
+        raise ValueError(f"colours must be of shape (H, W, 3), got {colours.shape}")
     height, width = colours.shape[:2]
+    if not colours.size:
+        return []
     factor = max(1, -(-max(height, width) // COARSE))
     coarse = shrink(colours, factor)
     _, mask, (top, left) = find_ink(coarse, steps)

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnlib.checks import check_instance
 from cnnlib.digits.mnist_frame import frame_of, read_colours
 from cnnlib.digits.models import load_pretrained
-from cnnlib.digits.pictures import find_digits
+from cnnlib.digits.pictures import Steps, find_digits
 from cnnlib.network import Network
 
 
@@ -51,6 +52,10 @@ def read_digits(path: str | os.PathLike, network: Network | None = None) -> Read
     TypeError, OSError, ValueError
         As `read_digit`; but a picture without a digit is no error.
     """
+    if network is not None:
+        check_instance("network", network, Network, "a Network")
+        if network.input_shape != (1, 28, 28) or len(network.shapes[-1]) != 1:
+            raise ValueError(f"network must read images of shape (1, 28, 28), got {network.input_shape}")
     found = find_digits(read_colours(path))
     boxes = np.array([digit.box for digit in found], int).reshape(-1, 4)
     lines = lines_of(boxes)
@@ -60,6 +65,14 @@ def read_digits(path: str | os.PathLike, network: Network | None = None) -> Read
     network = load_pretrained() if network is None else network
     p = network.predict(np.stack([frame_of(found[index].ink) for index in order]))
     return Reading(boxes[order], p.argmax(axis=1), p.max(axis=1), lines[order])
+
+
+def steps_of(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Return, by name, pictures of the steps from an image file to the images (28, 28) that the network gets."""
+    colours, steps = read_colours(path), Steps()
+    found = find_digits(colours, steps)
+    frames = {f"digit {number}": frame_of(digit.ink) for number, digit in enumerate(found[:4], start=1)}
+    return {"picture": colours, **steps.pictures, **frames}
 
 
 def lines_of(boxes: np.ndarray) -> np.ndarray:

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from cnnlib.checks import as_array, check_images, check_number, check_positive_int, check_rng, check_shape, shown
+from cnnlib.checks import (
+    as_array,
+    check_images,
+    check_instance,
+    check_number,
+    check_positive_int,
+    check_rng,
+    check_shape,
+    shown,
+)
 
 SIZE = 64  # pixels of a side
 INK = 64  # of 255: what a pixel needs at least to belong to a digit
@@ -44,6 +53,7 @@ class Scenes:
         return len(self.images)
 
     def __getitem__(self, index: slice) -> "Scenes":
+        check_instance("index", index, slice, "a slice, such as scenes[:10]")
         return Scenes(self.images[index], self.boxes[index], self.labels[index], self.classes[index])
 
 
@@ -113,6 +123,7 @@ def make_scenes(
 
 def check_pair(name: str, pair: Sequence) -> Sequence:
     """Return two numbers, the lower limit first, or raise a ValueError."""
+    check_instance(name, pair, tuple | list, "a tuple of two numbers")
     if len(pair) != 2 or pair[0] > pair[1]:
         raise ValueError(f"{name} must be two numbers, the smaller first, got {shown(tuple(pair))}")
     return pair

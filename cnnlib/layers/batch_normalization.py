@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from cnnlib.checks import check_dtype, check_number, check_positive_int
+from cnnlib.checks import check_dtype, check_int, check_number
 from cnnlib.layers.layer import Layer
+
+MAX_CHANNELS = 1_000_000  # more is a slip of the keyboard, or a file that means harm
 
 
 class BatchNormalization(Layer):
@@ -50,7 +52,7 @@ class BatchNormalization(Layer):
     statistics = ("running_mean", "running_variance")
 
     def __init__(self, channels: int, momentum: float = 0.9, epsilon: float = 1e-5, *, dtype=np.float32):
-        self.channels = check_positive_int("channels", channels)
+        self.channels = check_int("channels", channels, 1, MAX_CHANNELS)
         self.momentum = check_number("momentum", momentum, "[0, 1)")
         self.epsilon = check_number("epsilon", epsilon, "(0, inf)")
         self.gamma, self.running_variance = np.ones((2, channels), check_dtype(dtype))

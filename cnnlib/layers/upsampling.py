@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from cnnlib.checks import check_positive_int
+from cnnlib.checks import check_int
 from cnnlib.layers.layer import Layer
+
+MAX_SIZE = 100  # more is a slip of the keyboard, or a file that means harm
 
 
 class Upsampling(Layer):
@@ -25,7 +27,7 @@ class Upsampling(Layer):
     """
 
     def __init__(self, size: int = 2):
-        self.size = check_positive_int("size", size)
+        self.size = check_int("size", size, 1, MAX_SIZE)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         N, C, H, W = x.shape

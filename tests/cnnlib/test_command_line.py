@@ -481,3 +481,11 @@ def test_a_figure_is_of_one_image(folder):
     path = picture_of("7", folder)
     assert "--figure draws one image, but there are 2" in run("predict", path, path, "--figure", "x.png", code=2)
     assert "would overwrite" in run("predict", path, "--figure", path, code=2)
+
+
+def test_the_steps_are_drawn(folder):
+    path = picture_of("7", folder)
+    assert "The steps are in steps.png." in run("predict", path, "--show", "steps.png")
+    with Image.open(folder / "steps.png") as picture:
+        assert picture.width > 3 * picture.height  # the picture, three steps, and what the network got
+    assert "--show draws one image, but there are 2" in run("predict", path, path, "--show", "x.png", code=2)

@@ -151,3 +151,31 @@ def test_one_hot_of_maps():
     assert t.shape == (1, 3, 2, 2)
     np.testing.assert_array_equal(t.argmax(axis=1), labels)
     np.testing.assert_array_equal(t.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "message"),
+    [
+        ({"channels": 3}, TypeError, "channels must be a slice"),
+        ({"channels": slice(0, 99)}, ValueError, "more than the 4 numbers"),
+        ({"where": 4}, ValueError, "more than the 4 numbers"),
+        ({"where": "a"}, TypeError, "where must be a whole number"),
+        ({"where": -1}, ValueError, "where must be at least 0"),
+        ({"scale": np.nan}, ValueError, "scale must be a number"),
+        ({"loss": 3}, TypeError, "loss must be a Loss"),
+    ],
+)
+def test_parts_that_are_none(part, error, message):
+    given = {"channels": slice(0, 2), "loss": cnnlib.MeanSquaredError()} | part
+    with pytest.raises(error, match=message):
+        cnnlib.SumOfLosses([cnnlib.LossPart(**given)]).gradient(np.zeros((2, 4)), np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="at least one LossPart"):
+        cnnlib.SumOfLosses([])
+
+
+def test_targets_of_a_sigmoid_are_from_0_to_1():
+    for t in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="targets of SigmoidCrossEntropy must be from 0 to 1"):
+            cnnlib.SigmoidCrossEntropy().value([[0.0, 1.0]], [[0.5, t]])
+    with pytest.raises(ValueError, match="not all of them 0"):
+        cnnlib.SoftmaxCrossEntropy([0, 0])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -432,3 +433,16 @@ def test_a_file_with_numbers_that_are_not_finite_is_refused(tmp_path):
 def test_a_big_endian_file_is_read(tmp_path):
     saved(tmp_path / "model.npz", b4=np.array([1, 2, 0], ">f4"))
     np.testing.assert_array_equal(cnnlib.Network.load(tmp_path / "model.npz")[4].b, [1, 2, 0])
+
+
+@pytest.mark.parametrize(
+    "layer", [{"class": "BatchNormalization", "channels": 10**9}, {"class": "Upsampling", "size": 10**9}]
+)
+def test_a_small_file_that_names_a_huge_layer_costs_nothing(tmp_path, layer):
+    config = {"layers": [layer], "input_shape": [1, 2, 2], "max_input": None, "dtype": "float32"}
+    saved(tmp_path / "huge.npz", network=config)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="at most"):
+        cnnlib.Network.load(tmp_path / "huge.npz")
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()

@@ -220,3 +220,17 @@ def test_all_of_it_found_in_the_targets():
     scenes = make_scenes(digits.test_images, digits.test_labels, 50, np.random.default_rng(4), digits=(1, 2))
     found = decode(sure(encode(scenes)))
     assert mean_average_precision(found, scenes, 0.95) > 0.97  # but for digits that share a cell
+
+
+@pytest.mark.parametrize("boxes", [None, "x", np.zeros(3), [[1, 2, 3]], [[0, 0, np.nan, 1]], np.array([object()])])
+def test_what_are_no_boxes(boxes):
+    for function in (iou, lambda a, b: suppress(a, np.zeros(1), 0.5)):
+        with pytest.raises((TypeError, ValueError), match="boxes"):
+            function(boxes, boxes)
+
+
+def test_what_are_no_scenes():
+    for call in (encode, lambda scenes: average_precision([], scenes, 0)):
+        for scenes in (None, "x", np.zeros(3)):
+            with pytest.raises(TypeError, match="scenes must be a Scenes"):
+                call(scenes)

@@ -54,3 +54,17 @@ def test_noise_costs_little(tmp_path):
     pictures.save(noise, tmp_path / "noise.png")
     reading = cnnlib.read_digits(tmp_path / "noise.png")
     assert len(reading.boxes) == len(reading.digits) == len(reading.probabilities) < 2_000
+
+
+@pytest.mark.parametrize("colours", [None, "x", np.zeros((5, 5)), np.zeros((5, 5, 4)), np.full((5, 5, 3), np.nan)])
+def test_what_is_no_picture(colours):
+    with pytest.raises((TypeError, ValueError), match="colours"):
+        find_digits(colours)
+
+
+def test_numbers_need_a_network_that_reads_digits(tmp_path):
+    pictures.save(np.full((9, 9, 3), 255), tmp_path / "empty.png")
+    with pytest.raises(TypeError, match="network must be a Network"):
+        cnnlib.read_digits(tmp_path / "empty.png", 5)
+    with pytest.raises(ValueError, match=r"images of shape \(1, 28, 28\), got \(3,\)"):
+        cnnlib.read_digits(tmp_path / "empty.png", cnnlib.Network([cnnlib.Dense(3, 2, rng=0)], (3,)))
