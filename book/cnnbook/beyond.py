@@ -64,11 +64,21 @@ class Experiment:
 
 
 def results(name: str) -> dict[str, tuple[float, float]]:
-    """Return mean and standard deviation over the seeds of every result of a long run."""
+    """Return mean and standard deviation over the seeds of every result of a long run; NaN is that of one seed."""
     runs = list(_stored(name).values())
+    values = {key: [run[key] for run in runs] for key in runs[0]}
     return {
-        key: (float(np.mean([run[key] for run in runs])), float(np.std([run[key] for run in runs]))) for key in runs[0]
+        key: (float(np.mean(each)), float(np.std(each)) if len(each) > 1 else np.nan) for key, each in values.items()
     }
+
+
+def summary(name: str) -> str:
+    """Return the results of a long run as text, a line for each."""
+    count = len(seeds(name))
+    return "\n".join(
+        f"{key}: {mean:.3f}" + (f" ± {spread:.3f}, {count} seeds" if count > 1 else ", one seed")
+        for key, (mean, spread) in results(name).items()
+    )
 
 
 def seeds(name: str) -> list[int]:

@@ -1,16 +1,15 @@
 """Notebooks for a class hold no solution, and all else."""
 
-import importlib.util
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-spec = importlib.util.spec_from_file_location("make_student", ROOT / "scripts" / "make_student.py")
-make_student = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_student)
+make_student = SimpleNamespace(**runpy.run_path(str(ROOT / "scripts" / "make_student.py")))
 
 
 def solutions(notebook):

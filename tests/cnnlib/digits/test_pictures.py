@@ -1,7 +1,8 @@
 """Pictures as people have them: most digits are read in every state. `scripts/measure_pictures.py` says how many."""
 
-import importlib.util
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,7 @@ import cnnlib
 from cnnlib.digits.pictures import find_digits
 from cnnlib.digits.reading import lines_of
 
-spec = importlib.util.spec_from_file_location(
-    "measure_pictures", Path(__file__).parents[3] / "scripts" / "measure_pictures.py"
-)
-pictures = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(pictures)
+pictures = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "measure_pictures.py")))
 
 
 @pytest.mark.parametrize("state", pictures.STATES)
