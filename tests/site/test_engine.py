@@ -162,7 +162,7 @@ def network_case(layers, x, rng, dtype, training=False) -> dict:
             array[...] = before[name]
         moved = [each * (1 + half * signs.choice([-1, 1], each.shape)) for each in (x.astype(float), dy.astype(float))]
         for name, exact in forward_and_backward(network, *moved).items():
-            rounding[name] = max(rounding[name], float(relative_error(expected[name], exact)))
+            rounding[name] = max(rounding[name], (1 if half else 3) * float(relative_error(expected[name], exact)))
     expected = {name: packed(array) for name, array in expected.items()}
     label = f"{dtype} {x.shape} {layers}"
     return {"kind": "network", "label": label, "dtype": dtype, "description": description, "expected": expected} | {
@@ -397,7 +397,7 @@ def worst(cases, answers) -> list[str]:
     for case, errors in zip(cases, answers, strict=True):
         for name, error in errors.items():
             allowed = case.get("tolerance", TOLERANCE[case["dtype"]])
-            allowed = max(allowed, 3 * case.get("rounding", {}).get(name, 0))
+            allowed = max(allowed, case.get("rounding", {}).get(name, 0))
             if not (isinstance(error, int | float) and error <= allowed):
                 lines.append(f"{name}: {error} in {case['label']}")
     return lines
@@ -413,8 +413,8 @@ def test_parity(page, dtype):
     assert set(cnnlib.layers.LAYERS) - {"Sequential"} <= kinds  # all were there
     compared = {name for case in cases for name in case["expected"]}
     assert {"dx", "dW0", "db0", "dW2.0", "gradient", "cols"} <= compared  # a name that is missing would not be compared
-    rounding = [3 * error for case in cases for error in case.get("rounding", {}).values()]
-    assert np.mean(np.array(rounding) > TOLERANCE[dtype]) < 0.05  # those that may be less exact are few
+    rounding = [error for case in cases for error in case.get("rounding", {}).values()]
+    assert np.mean(np.array(rounding) > TOLERANCE[dtype]) < 0.08  # those that may be less exact are few
 
 
 def training_case(dtype, steps, batch_size, tolerance) -> dict:
