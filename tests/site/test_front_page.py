@@ -30,8 +30,8 @@ def page(chromium, request):
     page.goto(PAGE.as_uri(), wait_until="domcontentloaded")
     page.touch = phone
     yield page
+    assert wrong == []  # before the page is closed, which ends requests that are still on their way
     context.close()
-    assert wrong == []
 
 
 def draw(page, strokes) -> None:
