@@ -446,3 +446,49 @@ def test_a_small_file_that_names_a_huge_layer_costs_nothing(tmp_path, layer):
         cnnlib.Network.load(tmp_path / "huge.npz")
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
+
+
+def test_the_summary_is_a_table():
+    block = cnnlib.Residual([cnnlib.Convolutional(4, 4, 3, padding="same", rng=0), cnnlib.ReLU()])
+    layers = [cnnlib.Convolutional(1, 4, 3, padding=1, rng=0), block, cnnlib.Flatten(), cnnlib.Dense(1024, 1000)]
+    network = cnnlib.Network(layers, (1, 16, 16))
+    assert (
+        network.summary()
+        == """\
+Layer            Output shape    Parameters
+-------------------------------------------
+input            (N, 1, 16, 16)
+Convolutional    (N, 4, 16, 16)          40
+Residual         (N, 4, 16, 16)
+  Convolutional  (N, 4, 16, 16)         148
+  ReLU           (N, 4, 16, 16)
+Flatten          (N, 1024)
+Dense            (N, 1000)        1,025,000
+-------------------------------------------
+Total                             1,025,188"""
+    )
+    assert repr(network) == "Network(4 layers, 1,025,188 parameters)"
+    assert repr(small_network()) == "Network(6 layers, 119 parameters)"
+
+
+def test_the_config_of_a_network():
+    config = small_network().config
+    assert [layer["class"] for layer in config.pop("layers")] == [type(layer).__name__ for layer in small_network()]
+    assert config == {"input_shape": [1, 8, 8], "max_input": 32.0, "dtype": "float32"}
+    assert small_network().astype(np.float64).dtype == np.float64
+    without = cnnlib.Network([cnnlib.ReLU(), cnnlib.Softmax()], (3,))
+    assert without.dtype == np.float32 and without.parameter_count == 0
+
+
+def test_what_the_network_is_not_given_is_named():
+    network, x = small_network(), small_data(4)[0]
+    for call, message in (
+        (lambda: network.predict("a"), "x must be an array of real numbers, got str of dtype <U1"),
+        (lambda: network.predict(x, 0), "batch_size must be at least 1, got 0"),
+        (lambda: network.evaluate(x, "a"), "targets must be an array of real numbers, got str of dtype <U1"),
+        (lambda: cnnlib.Network(network.layers, (0, 8, 8)), "input_shape must be"),
+        (lambda: cnnlib.Network(network.layers, (1, 8, 8), 0), "max_input must be a number in (0, inf), got 0"),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call()
+        assert message in str(caught.value)

@@ -376,3 +376,150 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert np.ptp(np.mean(y == 0, axis=0)) > 0.02 and np.ptp(np.mean(y == 0, axis=1)) > 0.2  # no rows, no columns
     np.testing.assert_array_equal(layer.backward(np.ones_like(y)), y)
     assert not np.array_equal(layer.forward(x), y)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (cnnlib.Dense(5, 3), "Dense(inputs=5, outputs=3, initializer='he')"),
+        (
+            cnnlib.Convolutional(2, 7, 3),
+            "Convolutional(channels=2, filters=7, kernel_size=3, stride=1, padding='valid', initializer='he')",
+        ),
+        (
+            cnnlib.TransposedConvolution(2, 7, 4),
+            "TransposedConvolution(channels=2, filters=7, kernel_size=4, stride=1, padding=0, initializer='he')",
+        ),
+        (cnnlib.MaxPooling(), "MaxPooling(size=2, stride=2)"),
+        (cnnlib.AveragePooling(), "AveragePooling(size=None)"),
+        (cnnlib.Upsampling(), "Upsampling(size=2)"),
+        (cnnlib.Dropout(), "Dropout(rate=0.5)"),
+        (cnnlib.BatchNormalization(3), "BatchNormalization(channels=3, momentum=0.9, epsilon=1e-05)"),
+    ],
+)
+def test_defaults(layer, expected):
+    assert repr(layer) == expected
+    assert {array.dtype for array in layer.saved_arrays().values()} <= {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (cnnlib.Dense(5, 3), (4,), "{} expected 5 features per example, got shape (4,)"),
+        (cnnlib.Convolutional(2, 7, 3), (1, 5, 5), "{} expected (2, H, W) per example, got the shape (1, 5, 5)"),
+        (cnnlib.Convolutional(2, 7, 3), (2, 5), "{} expected (2, H, W) per example, got the shape (2, 5)"),
+        (
+            cnnlib.Convolutional(2, 7, 3),
+            (2, 5, 2),
+            "{}: the kernel is larger than the padded image, of shape (2, 5, 2)",
+        ),
+        (
+            cnnlib.TransposedConvolution(2, 7, 3),
+            (1, 5, 2),
+            "{} expected (2, H, W) per example, got the shape (1, 5, 2)",
+        ),
+        (
+            cnnlib.TransposedConvolution(2, 7, 3, 1, 4),
+            (2, 9, 6),
+            "{}: the padding cuts everything off, for the shape (2, 9, 6)",
+        ),
+        (cnnlib.MaxPooling(3), (2, 5), "{} expected images (C, H, W), got the shape (2, 5)"),
+        (cnnlib.MaxPooling(3), (2, 5, 2), "{}: the window is larger than the image, of shape (2, 5, 2)"),
+        (cnnlib.AveragePooling(3), (2, 5), "{} expected images (C, H, W), got the shape (2, 5)"),
+        (cnnlib.AveragePooling(3), (2, 5, 2), "{}: the window is larger than the image, of shape (2, 5, 2)"),
+        (cnnlib.AveragePooling(), (2, 0, 5), "{} expected images (C, H, W), got the shape (2, 0, 5)"),
+        (cnnlib.Upsampling(3), (2, 5), "{} expected images (C, H, W), got the shape (2, 5)"),
+        (cnnlib.BatchNormalization(3), (2, 5), "{} expected (3, H, W) or (3,) per example, got the shape (2, 5)"),
+        (cnnlib.BatchNormalization(3), (2,), "{} expected (3, H, W) or (3,) per example, got the shape (2,)"),
+        (cnnlib.Softmax(), (2, 5), "{} expected scores (M,) or (M, H, W) per example, got the shape (2, 5)"),
+        (
+            cnnlib.Sequential([cnnlib.ReLU(), cnnlib.Flatten(), cnnlib.Softmax(), cnnlib.MaxPooling()]),
+            (4,),
+            "layer 3 does not fit: MaxPooling(size=2, stride=2) expected images (C, H, W), got the shape (4,)",
+        ),
+        (cnnlib.Residual([cnnlib.Dense(5, 3)]), (5,), "Residual adds f(x) to x: f must keep the shape (5,), got (3,)"),
+        (
+            cnnlib.Skip([cnnlib.MaxPooling(2)]),
+            (2, 6, 4),
+            "Skip lays x and f(x) side by side: f must keep height and width, (6, 4), got (3, 2) for the input_shape "
+            "(2, 6, 4)",
+        ),
+    ],
+)
+def test_what_is_said_of_a_shape_that_does_not_fit(layer, shape, message):
+    with pytest.raises(ValueError) as caught:
+        layer.output_shape(shape)
+    assert str(caught.value) == message.format(repr(layer))
+
+
+@pytest.mark.parametrize("name", ["he", "glorot"])
+def test_the_initial_weights_are_drawn_for_the_layers_fans(name):
+    for layer, fan_in, fan_out in (
+        (cnnlib.Dense(5, 3, name, rng=0), 5, 3),
+        (cnnlib.Convolutional(2, 7, 3, 2, 1, name, rng=0), 2 * 9, 7 * 9),
+        (cnnlib.TransposedConvolution(2, 7, 4, 2, 0, name, rng=0), 2 * 4, 7 * 16),
+    ):
+        shape, rng = layer.W.shape, np.random.default_rng(0)
+        limit = np.sqrt(6 / (fan_in + fan_out))
+        W = rng.uniform(-limit, limit, shape) if name == "glorot" else rng.normal(0, np.sqrt(2 / fan_in), shape)
+        np.testing.assert_array_equal(layer.W, W.astype(np.float32))
+        assert not layer.b.any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cnnlib.Upsampling(101), "size must be at most 100, got 101"),
+        (lambda: cnnlib.Upsampling(0), "size must be at least 1, got 0"),
+        (lambda: cnnlib.AveragePooling(0), "size must be at least 1, got 0"),
+        (lambda: cnnlib.MaxPooling(2, 0), "stride must be at least 1, got 0"),
+        (lambda: cnnlib.BatchNormalization(1_000_001), "channels must be at most 1,000,000, got 1000001"),
+        (lambda: cnnlib.BatchNormalization(0), "channels must be at least 1, got 0"),
+        (lambda: cnnlib.BatchNormalization(3, 1), "momentum must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.BatchNormalization(3, -0.1), "momentum must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.BatchNormalization(3, 0.9, 0), "epsilon must be a number in (0, inf), got 0"),
+        (lambda: cnnlib.Dropout(1), "rate must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.Dropout(-0.1), "rate must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.TransposedConvolution(0, 1, 2), "channels must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 0, 2), "filters must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 1, 0), "kernel_size must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 1, 2, 0), "stride must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 1, 2, 1, -1), "padding must be at least 0, got -1"),
+        (lambda: cnnlib.Convolutional(0, 1, 2), "channels must be at least 1, got 0"),
+        (lambda: cnnlib.Convolutional(1, 0, 2), "filters must be at least 1, got 0"),
+        (lambda: cnnlib.Convolutional(1, 1, 0), "kernel_size must be at least 1, got 0"),
+    ],
+)
+def test_settings_out_of_range_are_named(make, message):
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_the_limits_themselves_are_allowed():
+    assert cnnlib.Upsampling(100).size == 100 and cnnlib.Upsampling(1).size == 1
+    assert cnnlib.BatchNormalization(1_000_000, 0).momentum == 0
+    assert cnnlib.Dropout(0).rate == 0
+
+
+def test_batch_normalization_shares_the_variance_of_a_sample():
+    layer = cnnlib.BatchNormalization(2, 0.75, dtype=np.float64)
+    layer.training = True
+    x = np.random.default_rng(0).standard_normal((3, 2, 2, 2))
+    layer.forward(x)
+    np.testing.assert_allclose(layer.running_mean, 0.25 * x.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(layer.running_variance, 0.75 + 0.25 * x.var(axis=(0, 2, 3), ddof=1), rtol=1e-12)
+    layer.forward(x[:1, :, :1, :1])  # a single number has no variance, and is no error
+    assert np.isfinite(layer.running_variance).all()
+
+
+def test_dropout_draws_from_the_seed():
+    draws = []
+    for _ in range(2):
+        layer = cnnlib.Dropout(0.5, rng=3)
+        layer.training = True
+        draws.append(layer.forward(np.ones((4, 5), np.float32)))
+    np.testing.assert_array_equal(*draws)
+    expected = (np.random.default_rng(3).random((4, 5), np.float32) >= 0.5) * np.float32(2)
+    np.testing.assert_array_equal(draws[0], expected)
+    assert draws[0].dtype == np.float32
