@@ -1,5 +1,6 @@
 """What a process does with its share, without MPI: the other processes are threads of this one."""
 
+import itertools
 import sys
 import threading
 
@@ -90,7 +91,7 @@ def test_shares_are_whole_and_nearly_equal(size):
             continue
         counts = [share.stop - share.start for share in shares]
         assert shares[0].start == 0 and shares[-1].stop == N and max(counts) - min(counts) <= 1 and min(counts) >= 1
-        assert all(one.stop == other.start for one, other in zip(shares, shares[1:], strict=False))
+        assert all(one.stop == other.start for one, other in itertools.pairwise(shares))
 
 
 @pytest.mark.parametrize("loss", [cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy([1, 2, 3])], ids=repr)
