@@ -103,6 +103,10 @@ def test_the_gradients_are_those_of_one_process(N, loss):
         net = cnnlib.Network([*net.layers, cnnlib.Softmax()], (5,))
     alone = net.fused()
     expected = alone.backpropagate(x, t, loss)
+    single = cnnlib.Network(net.layers, (5,)).fused().astype(np.float32)
+    for _, gradients in Threads(2).run(lambda c: c.backpropagate(single.fused(), x, t, loss)) if N > 1 else ():
+        assert {gradient.dtype for gradient in gradients.values()} == {np.dtype(np.float32)}
+    net = net.astype(np.float64)
     for size in (2, 3):
         for result, gradients in Threads(size).run(lambda c: c.backpropagate(net.fused(), x, t, loss)):
             assert all(type(number) is float for number in result)
@@ -163,8 +167,9 @@ def test_an_uncaught_error_ends_all_processes(monkeypatch, capsys):
     except ZeroDivisionError as error:
         sys.excepthook(type(error), error, error.__traceback__)
     assert threads.aborted == [1] and waited == [0.5] and "ZeroDivisionError: a bug" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "flush", lambda: waited.append("flushed"))
     communicator.end(7)
-    assert threads.aborted == [1, 7]
+    assert threads.aborted == [1, 7] and waited[-2:] == ["flushed", 0.5]
     sys.excepthook = before
     one = Threads(1)
     one.local.rank = 0

@@ -153,6 +153,7 @@ def test_errors_of_entries_are_relative_to_the_larger_and_to_the_scale():
     analytic, numerical = np.array([2.0, -1.0, 0.0, 0.001]), np.array([1.0, -4.0, 0.0, 0.0])
     np.testing.assert_allclose(entry_errors(analytic, numerical), [0.5, 0.75, 0, 0.025])
     np.testing.assert_allclose(entry_errors(analytic, numerical, 10.0), [0.1, 0.3, 0, 0.0001])
+    np.testing.assert_allclose(entry_errors(np.array([2e-3, 1e-6]), np.array([1e-3, 0.0])), [0.5, 0.1])
     np.testing.assert_array_equal(entry_errors(np.zeros(3), np.zeros(3)), 0)
     assert entry_errors(np.zeros(0), np.zeros(0)).shape == (0,)
 
@@ -203,3 +204,9 @@ def test_a_wrong_shape_is_named_in_full():
     with pytest.raises(cnnlib.GradientError) as caught:
         cnnlib.gradient_check(WrongShape(), np.ones((2, 3, 2, 2)))
     assert str(caught.value) == "WrongShape(): dx has the shape (2, 12), expected (2, 3, 2, 2)"
+
+
+def test_the_rounding_of_large_outputs_is_no_wrong_gradient():
+    layer = cnnlib.Dense(2, 2, rng=0, dtype=np.float64)
+    layer.b[:] = 1e6
+    cnnlib.gradient_check(layer, np.random.default_rng(0).standard_normal((3, 2)))

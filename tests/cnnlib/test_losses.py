@@ -245,3 +245,10 @@ def test_where_a_part_counts_is_above_one_half():
     t = np.array([[0.5, 0.0], [0.51, 0.0]])
     assert loss.value(np.array([[0.0, 3.0], [0.0, 1.0]]), t) == 0.5
     assert loss.has_accuracy is False and cnnlib.MeanSquaredError().has_accuracy is True
+
+
+def test_a_loss_alone_has_no_formula():
+    y = np.ones((2, 2))
+    for call in (cnnlib.losses.Loss().value, cnnlib.losses.Loss().gradient):
+        with pytest.raises(NotImplementedError):
+            call(y, y)

@@ -467,6 +467,12 @@ Dense            (N, 1000)        1,025,000
 -------------------------------------------
 Total                             1,025,188"""
     )
+    deeper = cnnlib.Network([cnnlib.Residual([cnnlib.Sequential([cnnlib.ReLU()])])], (3,))
+    assert deeper.summary().splitlines()[3:6] == [
+        "Residual      (N, 3)",
+        "  Sequential  (N, 3)",
+        "    ReLU      (N, 3)",
+    ]
     assert repr(network) == "Network(4 layers, 1,025,188 parameters)"
     assert repr(small_network()) == "Network(6 layers, 119 parameters)"
 
@@ -492,3 +498,56 @@ def test_what_the_network_is_not_given_is_named():
         with pytest.raises((TypeError, ValueError)) as caught:
             call()
         assert message in str(caught.value)
+
+
+def test_a_softmax_alone_is_a_network():
+    network, t = cnnlib.Network([cnnlib.Softmax()], (3,)), np.eye(3)
+    assert network.evaluate(t, t)[0] == pytest.approx(np.log(np.e + 2) - 1)
+
+
+def test_the_dtype_is_that_of_the_first_parameter():
+    class Scale(cnnlib.Layer):
+        params = ("W",)
+
+        def __init__(self):
+            self.W = np.ones(1)
+
+        def forward(self, x):
+            return self.W * x
+
+    assert cnnlib.Network([cnnlib.ReLU(), Scale()], (2,)).dtype == np.float64
+
+
+def test_what_fits_already_is_not_copied():
+    network, x = small_network(), cnnlib.batch_last(np.random.default_rng(0).random((5, 1, 8, 8)).astype(np.float32))
+    assert np.shares_memory(network.to_input(x), x)
+    t = np.eye(3, dtype=np.float32)
+    assert np.shares_memory(network.as_targets(t, 3), t)
+
+
+def test_nothing_to_predict_has_the_shape_of_the_output():
+    network = cnnlib.Network([cnnlib.Flatten(), cnnlib.Dense(4, 3)], (1, 2, 2))
+    assert network.predict(np.zeros((0, 2, 2))).shape == (0, 3)
+
+
+def test_one_output_has_no_class_numbers():
+    network = cnnlib.Network([cnnlib.Dense(2, 1), cnnlib.Sigmoid()], (2,))
+    with pytest.raises(ValueError, match=r"targets .*\(3, 1\)"):
+        network.evaluate(np.zeros((3, 2)), np.zeros(3, int))
+
+
+def test_a_file_without_a_largest_input_has_the_default(tmp_path):
+    config = small_network().config
+    del config["max_input"]
+    saved(tmp_path / "model.npz", network=config)
+    assert cnnlib.Network.load(tmp_path / "model.npz").max_input == 32
+
+
+def test_what_is_said_of_arrays_and_notes_that_do_not_fit(tmp_path):
+    path = tmp_path / "model.npz"
+    saved(path, extra=np.ones(3), W9=np.ones(3))
+    with pytest.raises(ValueError) as caught:
+        cnnlib.Network.load(path)
+    assert str(caught.value) == f"{path} does not hold a network: it holds arrays of no layer: W9, extra"
+    with pytest.raises(TypeError, match="^notes must be"):
+        small_network().save(path, rng=np.random.default_rng())

@@ -169,3 +169,10 @@ def test_initializers_are_their_formulas():
     np.testing.assert_array_equal(initialize("glorot", shape, fan_in, fan_out, 1, np.float32), glorot.astype("f4"))
     zeros = initialize("zeros", shape, fan_in, fan_out, 1, np.float32)
     assert zeros.shape == shape and zeros.dtype == np.float32 and not zeros.any()
+
+
+def test_an_optimizer_alone_has_no_formula():
+    optimizer = cnnlib.optimizers.Optimizer(0.1)
+    assert optimizer.weight_decay == 0
+    with pytest.raises(NotImplementedError):
+        optimizer.step([(np.ones(2), np.ones(2))])

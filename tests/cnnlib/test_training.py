@@ -423,3 +423,24 @@ def test_a_schedule_is_named_with_the_progress_at_which_it_failed():
         network().train(*blobs(), epochs=3, batch_size=20, schedule=lambda p: p * 1e400, progress=False)
     expected = "what the schedule returns at 0 must be a number in (-inf, inf), got nan"
     assert str(caught.value) == expected
+
+
+def test_a_step_has_the_full_rate_by_default():
+    x, t = blobs()
+    plain, spelled = network(), network()
+    plain.train_step(x, t, cnnlib.SGD(), cnnlib.CategoricalCrossEntropy())
+    spelled.train_step(x, t, cnnlib.SGD(), cnnlib.CategoricalCrossEntropy(), 1.0)
+    assert same(weights(plain), weights(spelled))
+
+
+def test_a_bad_setting_is_found_before_a_checkpoint_is_written(tmp_path):
+    for bad in ({"optimizer": "sgd"}, {"loss": "mse"}, {"schedule": 3}, {"epochs": 0}, {"batch_size": 0}):
+        with pytest.raises((TypeError, ValueError)):
+            network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False, **bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_not_resumed_unless_that_is_meant(tmp_path):
+    network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False)
+    with pytest.raises(FileExistsError, match=r"a.npz is there already: pass resume=True to go on with that run, or"):
+        network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False)
