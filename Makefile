@@ -52,10 +52,13 @@ test-all: export CNNLIB_TIMES = 1
 test-all: export CNNLIB_ALL_BROWSERS = 1
 test-all: test kill-test fuzz ## Everything, and what takes hours: kills, and damaged files by the hundred thousand
 
-.PHONY: fuzz test-all
+.PHONY: fuzz mutants test-all
 fuzz: .venv/cnnlib ## Give each reader 100,000 damaged files, and the library 10,000 generated arguments
 	CNNLIB_FUZZ=100000 $(BIN)/pytest tests/cnnlib/test_files.py tests/cnnlib/test_bad_input.py \
 	    tests/cnnlib/digits/test_fuzz.py --numprocesses=2
+
+mutants: .venv/cnnlib ## Plant a thousand faults in the core, one after the other, and list those that no test notices
+	$(BIN)/python scripts/mutants.py
 
 model: .venv/cnnlib ## Train the network that comes with the package, as its model card says (needs MNIST)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m cnnlib train $(RECIPE) --output cnnlib/resources/lenet5.npz

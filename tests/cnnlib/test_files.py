@@ -211,3 +211,70 @@ def test_whether_a_file_can_be_written_is_known_before(tmp_path):
     check_writable(tmp_path / "file")
     assert os.listdir(tmp_path / "new" / "folder") == []
     assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Otherwise a power cut could leave an empty file under the name of a good one."""
+    path, done = tmp_path / "a.npz", []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        done.append(("fsync", os.fstat(descriptor).st_size, path.exists()))
+        fsync(descriptor)
+
+    def note_replace(source, target):
+        done.append(("replace", os.stat(source).st_size, target == path))
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "fsync", note_fsync)
+    monkeypatch.setattr(files.os, "replace", note_replace)
+    write(path, b"content")
+    assert done == [("fsync", 7, False), ("replace", 7, True)]
+
+
+@posix
+def test_a_file_has_the_permissions_that_the_user_wants(tmp_path):
+    umask = os.umask(0o027)
+    try:
+        write(tmp_path / "a.npz", b"")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a.npz").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_said_of_a_file_that_is_none(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / "model.npz"
+    for call, kind, message in (
+        (lambda: saving.read_arrays(path, "f"), FileNotFoundError, f"there is no file {path}"),
+        (lambda: open_regular(tmp_path), ValueError, f"{tmp_path} is a folder, expected an ordinary file"),
+        (
+            lambda: check_writable(tmp_path / "file" / "a.npz"),
+            NotADirectoryError,
+            f"{tmp_path / 'file'} is not a folder, so nothing can be written to it",
+        ),
+    ):
+        with pytest.raises(kind) as caught:
+            call()
+        assert str(caught.value) == message
+
+
+def test_what_is_said_of_a_damaged_file(tmp_path):
+    path = tmp_path / "model.npz"
+
+    def message(**arrays):
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+        with pytest.raises(ValueError) as caught:
+            saving.read_arrays(path, "a format")
+        return str(caught.value).removeprefix(f"{path} is not a readable cnnlib file: ")
+
+    def text(value):
+        return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+    assert message(W=np.ones(2)) == "it has no 'description'"
+    assert message(description=text({"format": "other"})) == "its format is 'other', expected 'a format'"
+    assert message(W=np.ones(2, int), description=text({})) == (
+        "W.npy is not an array of float32, float64 or uint8 that np.savez wrote"
+    )

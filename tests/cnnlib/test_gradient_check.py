@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnlib.gradient_check import central_difference, entry_errors
 
 
 class MissingBatchSum(cnnlib.Dense):
@@ -127,3 +128,85 @@ def test_a_layer_that_need_not_return_dx_is_checked_too():
     layer.needs_dx = False
     assert set(cnnlib.gradient_check(layer, np.random.default_rng(0).random((1, 1, 4, 4)))) == {"dx", "dW", "db"}
     assert layer.needs_dx is False
+
+
+def test_what_is_said_of_a_wrong_gradient():
+    class Wrong(cnnlib.Dense):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.dW[1, 0] *= 1.001
+            return dx
+
+    layer, x = Wrong(2, 2, rng=0), np.random.default_rng(0).standard_normal((3, 2))
+    with pytest.raises(cnnlib.GradientError) as caught:
+        cnnlib.gradient_check(layer, x)
+    assert str(caught.value) == (
+        "Wrong(inputs=2, outputs=2, initializer='he'): dW[1, 0] is -0.143267684, but central differences say "
+        "-0.143124559 (relative error 1.0e-03, allowed 1e-07)"
+    )
+    assert cnnlib.gradient_check(layer, x, tolerance=1e-2)["dW"] == pytest.approx(1e-3, rel=1e-2)
+    errors = cnnlib.gradient_check(layer, x, tolerance=np.inf)
+    assert errors["dW"] == pytest.approx(0.001 / 1.001, rel=1e-4) and errors["dx"] < 1e-9
+
+
+def test_errors_of_entries_are_relative_to_the_larger_and_to_the_scale():
+    analytic, numerical = np.array([2.0, -1.0, 0.0, 0.001]), np.array([1.0, -4.0, 0.0, 0.0])
+    np.testing.assert_allclose(entry_errors(analytic, numerical), [0.5, 0.75, 0, 0.025])
+    np.testing.assert_allclose(entry_errors(analytic, numerical, 10.0), [0.1, 0.3, 0, 0.0001])
+    np.testing.assert_allclose(entry_errors(np.array([2e-3, 1e-6]), np.array([1e-3, 0.0])), [0.5, 0.1])
+    np.testing.assert_array_equal(entry_errors(np.zeros(3), np.zeros(3)), 0)
+    assert entry_errors(np.zeros(0), np.zeros(0)).shape == (0,)
+
+
+def test_central_differences_put_the_entry_back():
+    x = np.array([[3.0, 1.0]])
+    slope = central_difference(lambda: x**2, np.array([[10.0, 100.0]]), x, (0, 0), 0.5)
+    assert slope == 60 and type(slope) is float
+    np.testing.assert_array_equal(x, [[3.0, 1.0]])
+
+
+def test_the_random_numbers_are_those_of_the_seed():
+    layer, x = cnnlib.Sigmoid(), np.random.default_rng(0).standard_normal((2, 3))
+    default, zero, again = (cnnlib.gradient_check(layer, x, **rng) for rng in ({}, {"rng": 0}, {"rng": 0}))
+    assert default == zero == again != cnnlib.gradient_check(layer, x, rng=1)
+
+
+def test_a_sample_that_is_no_smaller_is_everything():
+    layer, x = cnnlib.Sigmoid(), np.random.default_rng(0).standard_normal((2, 3))
+    assert cnnlib.gradient_check(layer, x, sample=6) == cnnlib.gradient_check(layer, x)
+
+
+def test_a_sample_draws_no_entry_twice():
+    seen = []
+
+    class Moved(cnnlib.Sigmoid):
+        def forward(self, x):
+            seen.append(x.copy())
+            return super().forward(x)
+
+    x = np.random.default_rng(0).standard_normal((3, 3))
+    cnnlib.gradient_check(Moved(), x, sample=8)
+    moved = {tuple(np.argwhere(each != x)[0]) for each in seen if (each != x).any()}
+    assert len(moved) == 8
+
+
+def test_a_kink_close_by_is_no_wrong_gradient():
+    """Between x - step and x + step lies the kink of the ReLU, but not within a tenth, or a hundredth, of the step."""
+    for distance in (2e-6, 2e-7):
+        x = np.array([[distance, 1.0], [-distance, -1.0]])
+        assert cnnlib.gradient_check(cnnlib.ReLU(), x)["dx"] <= 1e-7
+    with pytest.raises(cnnlib.GradientError):
+        cnnlib.gradient_check(cnnlib.ReLU(), np.array([[2e-8, 1.0]]))
+    assert cnnlib.gradient_check(cnnlib.ReLU(), np.array([[2e-8, 1.0]]), step=1e-8)["dx"] <= 1e-7
+
+
+def test_a_wrong_shape_is_named_in_full():
+    with pytest.raises(cnnlib.GradientError) as caught:
+        cnnlib.gradient_check(WrongShape(), np.ones((2, 3, 2, 2)))
+    assert str(caught.value) == "WrongShape(): dx has the shape (2, 12), expected (2, 3, 2, 2)"
+
+
+def test_the_rounding_of_large_outputs_is_no_wrong_gradient():
+    layer = cnnlib.Dense(2, 2, rng=0, dtype=np.float64)
+    layer.b[:] = 1e6
+    cnnlib.gradient_check(layer, np.random.default_rng(0).standard_normal((3, 2)))

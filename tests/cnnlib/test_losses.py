@@ -179,3 +179,76 @@ def test_targets_of_a_sigmoid_are_from_0_to_1():
             cnnlib.SigmoidCrossEntropy().value([[0.0, 1.0]], [[0.5, t]])
     with pytest.raises(ValueError, match="not all of them 0"):
         cnnlib.SoftmaxCrossEntropy([0, 0])
+
+
+def test_values_by_hand():
+    y, t = np.array([[1.0, 3.0, 0.0], [2.0, 0.0, 1.0]]), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    assert cnnlib.MeanSquaredError().value(y, t) == pytest.approx((1 + 4 + 0 + 4 + 0 + 0) / 6)
+    np.testing.assert_allclose(cnnlib.MeanSquaredError().gradient(y, t), 2 * (y - t) / 6)
+    p = np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+    assert cnnlib.CategoricalCrossEntropy().value(p, t) == pytest.approx(-(np.log(0.5) + np.log(0.8)) / 2)
+    np.testing.assert_allclose(cnnlib.CategoricalCrossEntropy().gradient(p, t), [[0, -1, 0], [0, 0, -0.625]])
+    shares = 1 / (1 + np.exp(-y))
+    binary = -np.mean(t * np.log(shares) + (1 - t) * np.log(1 - shares))
+    assert cnnlib.SigmoidCrossEntropy().value(y, t) == pytest.approx(binary)
+    np.testing.assert_allclose(cnnlib.SigmoidCrossEntropy().gradient(y, t), (shares - t) / 6)
+    with np.errstate(over="raise"):
+        extremes = np.array([[1e4, -1e4]])
+        assert cnnlib.SigmoidCrossEntropy().value(extremes, np.array([[0.0, 1.0]])) == 1e4
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, cnnlib.SigmoidCrossEntropy()], ids=repr)
+def test_a_value_is_a_float_and_a_gradient_of_the_dtype_of_the_predictions(loss):
+    y, t = batch(loss)
+    assert type(loss.value(y, t)) is float
+    assert loss.gradient(y.astype(np.float32), t.astype(np.float32)).dtype == np.float32
+
+
+def test_one_hot_of_a_dtype_in_the_fast_order():
+    t = cnnlib.one_hot(np.array([[[0, 2], [1, 1]], [[2, 2], [0, 0]]]), 3, np.float64)
+    assert t.dtype == np.float64 and t.transpose(1, 2, 3, 0).flags.c_contiguous and t.shape == (2, 3, 2, 2)
+    assert cnnlib.one_hot([1], 2).dtype == np.float32
+    for labels, classes, message in (
+        ([0, 3], 3, "labels must be from 0 to 2, got 0 to 3"),
+        ([0, 1], 10**7, "classes must be at most 1,000,000, got 10000000"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            cnnlib.one_hot(labels, classes)
+        assert str(caught.value) == message
+
+
+def test_weights_of_classes_of_images():
+    """A pixel counts as much as the weight of its class says."""
+    rng = np.random.default_rng(0)
+    z, labels = rng.standard_normal((2, 3, 4, 5)), rng.integers(0, 3, (2, 4, 5))
+    t, weights = cnnlib.one_hot(labels, 3, np.float64), np.array([0.5, 2.0, 7.0])
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    each = -np.log(np.take_along_axis(p, labels[:, np.newaxis], 1)[:, 0]) * weights[labels]
+    assert cnnlib.SoftmaxCrossEntropy(weights.tolist()).value(z, t) == pytest.approx(each.sum() / 40)
+    assert repr(cnnlib.SoftmaxCrossEntropy()) == "SoftmaxCrossEntropy(weights=None)"
+
+
+def test_a_part_counts_once_and_everywhere_by_default():
+    part = cnnlib.LossPart(slice(0, 1), cnnlib.MeanSquaredError())
+    assert part.scale == 1 and part.where is None
+    loss = cnnlib.SumOfLosses([part])
+    y, t = np.array([[3.0, 9.0], [5.0, 9.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    assert loss.value(y, t) == pytest.approx((4 + 16) / 2)
+    np.testing.assert_allclose(loss.gradient(y, t), [[2, 0], [4, 0]])
+    twice = cnnlib.SumOfLosses([part, part])
+    assert twice.value(y, t) == 2 * loss.value(y, t)
+    np.testing.assert_allclose(twice.gradient(y, t), 2 * loss.gradient(y, t))
+
+
+def test_where_a_part_counts_is_above_one_half():
+    loss = cnnlib.SumOfLosses([cnnlib.LossPart(slice(1, 2), cnnlib.MeanSquaredError(), where=0)])
+    t = np.array([[0.5, 0.0], [0.51, 0.0]])
+    assert loss.value(np.array([[0.0, 3.0], [0.0, 1.0]]), t) == 0.5
+    assert loss.has_accuracy is False and cnnlib.MeanSquaredError().has_accuracy is True
+
+
+def test_a_loss_alone_has_no_formula():
+    y = np.ones((2, 2))
+    for call in (cnnlib.losses.Loss().value, cnnlib.losses.Loss().gradient):
+        with pytest.raises(NotImplementedError):
+            call(y, y)

@@ -446,3 +446,108 @@ def test_a_small_file_that_names_a_huge_layer_costs_nothing(tmp_path, layer):
         cnnlib.Network.load(tmp_path / "huge.npz")
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
+
+
+def test_the_summary_is_a_table():
+    block = cnnlib.Residual([cnnlib.Convolutional(4, 4, 3, padding="same", rng=0), cnnlib.ReLU()])
+    layers = [cnnlib.Convolutional(1, 4, 3, padding=1, rng=0), block, cnnlib.Flatten(), cnnlib.Dense(1024, 1000)]
+    network = cnnlib.Network(layers, (1, 16, 16))
+    assert (
+        network.summary()
+        == """\
+Layer            Output shape    Parameters
+-------------------------------------------
+input            (N, 1, 16, 16)
+Convolutional    (N, 4, 16, 16)          40
+Residual         (N, 4, 16, 16)
+  Convolutional  (N, 4, 16, 16)         148
+  ReLU           (N, 4, 16, 16)
+Flatten          (N, 1024)
+Dense            (N, 1000)        1,025,000
+-------------------------------------------
+Total                             1,025,188"""
+    )
+    deeper = cnnlib.Network([cnnlib.Residual([cnnlib.Sequential([cnnlib.ReLU()])])], (3,))
+    assert deeper.summary().splitlines()[3:6] == [
+        "Residual      (N, 3)",
+        "  Sequential  (N, 3)",
+        "    ReLU      (N, 3)",
+    ]
+    assert repr(network) == "Network(4 layers, 1,025,188 parameters)"
+    assert repr(small_network()) == "Network(6 layers, 119 parameters)"
+
+
+def test_the_config_of_a_network():
+    config = small_network().config
+    assert [layer["class"] for layer in config.pop("layers")] == [type(layer).__name__ for layer in small_network()]
+    assert config == {"input_shape": [1, 8, 8], "max_input": 32.0, "dtype": "float32"}
+    assert small_network().astype(np.float64).dtype == np.float64
+    without = cnnlib.Network([cnnlib.ReLU(), cnnlib.Softmax()], (3,))
+    assert without.dtype == np.float32 and without.parameter_count == 0
+
+
+def test_what_the_network_is_not_given_is_named():
+    network, x = small_network(), small_data(4)[0]
+    for call, message in (
+        (lambda: network.predict("a"), "x must be an array of real numbers, got str of dtype <U1"),
+        (lambda: network.predict(x, 0), "batch_size must be at least 1, got 0"),
+        (lambda: network.evaluate(x, "a"), "targets must be an array of real numbers, got str of dtype <U1"),
+        (lambda: cnnlib.Network(network.layers, (0, 8, 8)), "input_shape must be"),
+        (lambda: cnnlib.Network(network.layers, (1, 8, 8), 0), "max_input must be a number in (0, inf), got 0"),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call()
+        assert message in str(caught.value)
+
+
+def test_a_softmax_alone_is_a_network():
+    network, t = cnnlib.Network([cnnlib.Softmax()], (3,)), np.eye(3)
+    assert network.evaluate(t, t)[0] == pytest.approx(np.log(np.e + 2) - 1)
+
+
+def test_the_dtype_is_that_of_the_first_parameter():
+    class Scale(cnnlib.Layer):
+        params = ("W",)
+
+        def __init__(self):
+            self.W = np.ones(1)
+
+        def forward(self, x):
+            return self.W * x
+
+    assert cnnlib.Network([cnnlib.ReLU(), Scale()], (2,)).dtype == np.float64
+
+
+def test_what_fits_already_is_not_copied():
+    network, x = small_network(), cnnlib.batch_last(np.random.default_rng(0).random((5, 1, 8, 8)).astype(np.float32))
+    assert np.shares_memory(network.to_input(x), x)
+    t = np.eye(3, dtype=np.float32)
+    assert np.shares_memory(network.as_targets(t, 3), t)
+
+
+def test_nothing_to_predict_has_the_shape_of_the_output():
+    network = cnnlib.Network([cnnlib.Flatten(), cnnlib.Dense(4, 3)], (1, 2, 2))
+    assert network.predict(np.zeros((0, 2, 2))).shape == (0, 3)
+
+
+def test_one_output_has_no_class_numbers():
+    network = cnnlib.Network([cnnlib.Dense(2, 1), cnnlib.Sigmoid()], (2,))
+    with pytest.raises(ValueError, match=r"targets .*\(3, 1\)"):
+        network.evaluate(np.zeros((3, 2)), np.zeros(3, int))
+
+
+def test_a_file_without_a_largest_input_has_the_default(tmp_path):
+    config = small_network().config
+    del config["max_input"]
+    saved(tmp_path / "model.npz", network=config)
+    assert cnnlib.Network.load(tmp_path / "model.npz").max_input == 32
+
+
+def test_what_is_said_of_arrays_and_notes_that_do_not_fit(tmp_path):
+    path = tmp_path / "model.npz"
+    saved(path, extra=np.ones(3), W9=np.ones(3))
+    with pytest.raises(ValueError) as caught:
+        cnnlib.Network.load(path)
+    assert str(caught.value) == f"{path} does not hold a network: it holds arrays of no layer: W9, extra"
+    with pytest.raises(TypeError, match="^notes must be"):
+        small_network().save(path, rng=np.random.default_rng())

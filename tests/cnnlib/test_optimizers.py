@@ -106,3 +106,73 @@ def test_a_gradient_is_not_broadcast():
 
 def test_a_seed_may_stand_for_a_generator():
     np.testing.assert_array_equal(cnnlib.Dense(4, 3, rng=5).W, cnnlib.Dense(4, 3, rng=np.random.default_rng(5)).W)
+
+
+def test_defaults():
+    assert repr(cnnlib.SGD()) == "SGD(learning_rate=0.05, momentum=0.9, weight_decay=0.0)"
+    assert repr(cnnlib.Adam()) == "Adam(learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08, weight_decay=0.0)"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cnnlib.SGD(weight_decay=-0.1), "weight_decay must be a number in [0, inf), got -0.1"),
+        (lambda: cnnlib.SGD(momentum=-0.1), "momentum must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.SGD(momentum=1), "momentum must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.Adam(beta1=1), "beta1 must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.Adam(beta1=-0.1), "beta1 must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.Adam(beta2=1), "beta2 must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.Adam(beta2=-0.1), "beta2 must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.Adam(weight_decay=-1), "weight_decay must be a number in [0, inf), got -1"),
+        (lambda: cnnlib.constant(1.1), "progress must be a number in [0, 1], got 1.1"),
+        (lambda: cnnlib.constant(-0.1), "progress must be a number in [0, 1], got -0.1"),
+        (lambda: cnnlib.cosine(1.1), "progress must be a number in [0, 1], got 1.1"),
+        (lambda: cnnlib.cosine(-0.1), "progress must be a number in [0, 1], got -0.1"),
+        (lambda: cnnlib.one_cycle(1.1), "progress must be a number in [0, 1], got 1.1"),
+        (lambda: cnnlib.one_cycle(0.5, 1), "warmup must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.one_cycle(0.5, -0.1), "warmup must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.one_cycle(0.5, 0.3, 1.1), "start must be a number in [0, 1], got 1.1"),
+        (lambda: cnnlib.one_cycle(0.5, 0.3, -0.1), "start must be a number in [0, 1], got -0.1"),
+        (lambda: cnnlib.SGD().step([], float("nan")), "scale must be a number in (-inf, inf), got nan"),
+        (
+            lambda: initialize("lecun", (2, 3), 2, 3, 0, np.float32),
+            "initializer must be one of he, glorot, zeros; got 'lecun'",
+        ),
+    ],
+)
+def test_what_is_said_of_bad_settings(call, message):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+def test_schedules_are_their_formulas():
+    for progress in np.linspace(0, 1, 11):
+        assert cnnlib.constant(progress) == 1
+        assert cnnlib.cosine(progress) == pytest.approx(0.5 + 0.5 * np.cos(np.pi * progress), abs=1e-15)
+        for warmup, start in ((0.3, 0.04), (0.5, 0.2), (0, 0.5)):
+            if progress < warmup:
+                expected = start + (1 - start) * (0.5 - 0.5 * np.cos(np.pi * progress / warmup))
+            else:
+                expected = 0.5 + 0.5 * np.cos(np.pi * (progress - warmup) / (1 - warmup))
+            assert cnnlib.one_cycle(progress, warmup, start) == pytest.approx(expected, abs=1e-15)
+    assert cnnlib.one_cycle(0.1) == cnnlib.one_cycle(0.1, 0.3, 0.04)
+    assert {"constant": cnnlib.constant, "cosine": cnnlib.cosine, "one_cycle": cnnlib.one_cycle} == SCHEDULES
+
+
+def test_initializers_are_their_formulas():
+    shape, fan_in, fan_out = (3, 4), 5, 7
+    he = np.random.default_rng(1).normal(0, np.sqrt(2 / 5), shape)
+    limit = np.sqrt(6 / 12)
+    glorot = np.random.default_rng(1).uniform(-limit, limit, shape)
+    np.testing.assert_array_equal(initialize("he", shape, fan_in, fan_out, 1, np.float64), he)
+    np.testing.assert_array_equal(initialize("glorot", shape, fan_in, fan_out, 1, np.float32), glorot.astype("f4"))
+    zeros = initialize("zeros", shape, fan_in, fan_out, 1, np.float32)
+    assert zeros.shape == shape and zeros.dtype == np.float32 and not zeros.any()
+
+
+def test_an_optimizer_alone_has_no_formula():
+    optimizer = cnnlib.optimizers.Optimizer(0.1)
+    assert optimizer.weight_decay == 0
+    with pytest.raises(NotImplementedError):
+        optimizer.step([(np.ones(2), np.ones(2))])

@@ -221,3 +221,8 @@ def test_statistics_are_saved_and_resumed_to_the_same_bits(tmp_path):
     loaded = cnnlib.Network.load(tmp_path / "model.npz")
     np.testing.assert_array_equal(loaded.predict(x), whole.predict(x))
     assert {"running_mean1", "running_variance1"} <= set(np.load(tmp_path / "model.npz").files)
+
+
+def test_the_formats_have_their_names(tmp_path):
+    """They stand in files that others have: changing one makes those unreadable."""
+    assert (saving.MODEL, saving.CHECKPOINT) == ("cnnlib network 1", "cnnlib checkpoint 2")

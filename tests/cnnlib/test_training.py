@@ -299,3 +299,148 @@ def test_augmentation_that_leaves_the_scale_is_an_error():
 
 def test_accuracy_of_what_is_no_number_is_none():
     assert math.isnan(cnnlib.accuracy([[np.nan, 1], [0, 1]], [[1, 0], [0, 1]]))
+
+
+class Bar:
+    """Notes what a progress bar is told."""
+
+    def __init__(self, **options):
+        self.options, self.told = options, []
+        Bar.last = self
+
+    def set_description(self, text, refresh):
+        self.told.append((text, refresh))
+
+    def set_postfix(self, loss, refresh):
+        self.told.append((loss, refresh))
+
+    def update(self):
+        self.told.append("step")
+
+    def close(self):
+        self.told.append("closed")
+
+
+def test_the_progress_bar_counts_all_steps(tmp_path, monkeypatch):
+    import tqdm.auto
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
+    x, t = blobs()
+
+    class Stop(cnnlib.Callback):
+        def on_epoch_end(self, run):
+            raise KeyboardInterrupt
+
+    options = {"epochs": 3, "batch_size": 25, "checkpoint": tmp_path / "a.npz", "resume": True}
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        network().train(x, t, callbacks=[Stop()], **options)
+    assert Bar.last.options == {"total": 9, "initial": 0, "unit": "step", "disable": False}
+    network().train(x, t, epochs=1, batch_size=60)  # to have another bar
+    assert Bar.last.options["total"] == 1
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    history = network().train(x, t, **options)
+    assert Bar.last.options == {"total": 9, "initial": 0, "unit": "step", "disable": True}
+    assert Bar.last.told[-1] == "closed" and Bar.last.told.count("step") == 9
+    told = [each for each in Bar.last.told if isinstance(each, tuple)]
+    assert [text for text, _ in told[::2]] == [f"Epoch {epoch}/3" for epoch in (1, 1, 1, 2, 2, 2, 3, 3, 3)]
+    means = [np.mean(history["batch_loss"][: count + 1]) for count in range(9)]
+    assert [float(text) for text, _ in told[1::2]] == pytest.approx(means, abs=6e-4)
+    assert not any(refresh for _, refresh in told)
+
+
+def test_a_resumed_progress_bar_begins_where_the_run_was(tmp_path, monkeypatch):
+    import tqdm.auto
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
+    x, t = blobs()
+
+    class Stop(cnnlib.Callback):
+        def on_step_end(self, run):
+            if run.epoch == 2:
+                raise KeyboardInterrupt
+
+    options = {"epochs": 4, "batch_size": 25, "checkpoint": tmp_path / "a.npz", "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        network().train(x, t, callbacks=[Stop()], **options)
+    network().train(x, t, **options)
+    assert Bar.last.options["initial"] == 6 and Bar.last.told.count("step") == 6
+    network().train(x, t, progress=False)
+    assert Bar.last.options["total"] == 12  # no new bar
+
+
+def test_the_progress_of_a_run():
+    run = cnnlib.callbacks.Run(None, None, None, epochs=4, steps=5)
+    assert run.progress == 0 and run.is_main
+    run.epoch, run.step = 3, 2
+    assert run.progress == 17 / 20
+    assert run.history == {name: [] for name in HISTORY} and run.stop is False and run.scale == 1
+    assert math.isnan(run.loss) and math.isnan(run.accuracy) and run.batch_size == 0
+
+
+def test_the_defaults_of_training():
+    """One epoch, batches of 64, SGD, a constant rate, cross-entropy, the seed 0."""
+    x, t = blobs(130)
+    plain, spelled = network(), network()
+    history = plain.train(x, t, progress=False)
+    spelled.train(
+        *(x, t),
+        **{"epochs": 1, "batch_size": 64, "optimizer": cnnlib.SGD(0.05, 0.9), "schedule": cnnlib.constant, "seed": 0},
+        **{"loss": cnnlib.CategoricalCrossEntropy(), "progress": False},
+    )
+    assert same(weights(plain), weights(spelled)) and len(history["batch_loss"]) == 3
+    stopping = cnnlib.EarlyStopping()
+    assert (stopping.patience, stopping.monitor, stopping.min_delta) == (5, "validation_loss", 0.0)
+    assert plain.evaluate(x, t) == plain.evaluate(x, t, cnnlib.CategoricalCrossEntropy())
+
+
+def test_a_weight_scales_loss_accuracy_and_gradients():
+    net, (x, t) = network().astype(np.float64), blobs()
+    loss = cnnlib.CategoricalCrossEntropy()
+    whole = net.backpropagate(x, t, loss)
+    gradients = {name: gradient.copy() for name, gradient in net.gradients().items() if name in ("W0", "b2")}
+    half = net.backpropagate(x, t, loss, weight=0.5)
+    assert half == pytest.approx([number / 2 for number in whole])
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(net.gradients()[name], gradient / 2, rtol=1e-12)
+
+
+def test_a_single_output_is_right_on_its_side_of_one_half():
+    assert cnnlib.accuracy([[0.5], [0.51], [0.49]], [[0], [1], [1]]) == pytest.approx(2 / 3)
+    assert cnnlib.accuracy([[0.7]], [[0.5]]) == 0
+    assert cnnlib.accuracy([[0.1, 0.2], [0.3, 0.1]], [[0, 1], [0, 1]]) == 0.5
+
+
+def test_loss_alone_without_accuracy():
+    loss = cnnlib.SumOfLosses([cnnlib.LossPart(slice(0, 3), cnnlib.MeanSquaredError())])
+    net = cnnlib.Network([cnnlib.Dense(3, 3, rng=0)], (3,))
+    history = net.train(*blobs()[:1], np.eye(3)[blobs()[1]], loss=loss, progress=False)
+    assert math.isnan(history["accuracy"][0]) and math.isfinite(history["loss"][0])
+
+
+def test_a_schedule_is_named_with_the_progress_at_which_it_failed():
+    with pytest.raises(ValueError) as caught:
+        network().train(*blobs(), epochs=3, batch_size=20, schedule=lambda p: p * 1e400, progress=False)
+    expected = "what the schedule returns at 0 must be a number in (-inf, inf), got nan"
+    assert str(caught.value) == expected
+
+
+def test_a_step_has_the_full_rate_by_default():
+    x, t = blobs()
+    plain, spelled = network(), network()
+    plain.train_step(x, t, cnnlib.SGD(), cnnlib.CategoricalCrossEntropy())
+    spelled.train_step(x, t, cnnlib.SGD(), cnnlib.CategoricalCrossEntropy(), 1.0)
+    assert same(weights(plain), weights(spelled))
+
+
+def test_a_bad_setting_is_found_before_a_checkpoint_is_written(tmp_path):
+    for bad in ({"optimizer": "sgd"}, {"loss": "mse"}, {"schedule": 3}, {"epochs": 0}, {"batch_size": 0}):
+        with pytest.raises((TypeError, ValueError)):
+            network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False, **bad)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_not_resumed_unless_that_is_meant(tmp_path):
+    network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False)
+    with pytest.raises(FileExistsError, match=r"a.npz is there already: pass resume=True to go on with that run, or"):
+        network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False)

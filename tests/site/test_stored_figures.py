@@ -43,24 +43,33 @@ def differ(ours: np.ndarray, stored: np.ndarray) -> str:
     return f"{share:.1%} of the picture" if share > SHARE else ""
 
 
+def changed(cell: dict, ours: list[np.ndarray], stored: list[np.ndarray]) -> str:
+    """Say in what the pictures of a cell differ from those that it stores; nothing if they do not."""
+    if len(ours) != len(stored):
+        return f"{len(ours)} pictures, stored {len(stored)}"
+    for one, other in zip(ours, stored, strict=True):
+        if np.ptp(one) <= 0.3 or min(one.shape) <= 60:
+            return "an empty picture"
+        if "nbval-ignore-output" not in cell["metadata"].get("tags", []) and (what := differ(one, other)):
+            return f"{what} differs"
+    return ""
+
+
+def code_cells(path: Path) -> list[dict]:
+    return [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_build_draws_what_is_stored(path):
-    notebook = json.loads(path.read_text("utf-8"))
     text = path.read_text("utf-8")
     if os.environ.get("CNNLIB_OFFLINE") and ("load_mnist" in text or "fashion_mnist" in text):
         pytest.skip("this chapter was stored with MNIST or Fashion-MNIST")
     executed = EXECUTED / f"{path.stem}.json"
     if not executed.exists():
         pytest.skip("the book is not built: make book")
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    for cell, outputs in zip(cells, json.loads(executed.read_text("utf-8"))["outputs"], strict=True):
-        ours, stored = pictures(outputs), pictures(cell["outputs"])
-        source = "".join(cell["source"])
-        assert len(ours) == len(stored), f"{len(ours)} pictures, stored {len(stored)}:\n{source}"
-        for one, other in zip(ours, stored, strict=True):
-            assert np.ptp(one) > 0.3 and min(one.shape) > 60, f"an empty picture:\n{source}"
-            if "nbval-ignore-output" not in cell["metadata"].get("tags", []):
-                assert not (what := differ(one, other)), f"{what} differs:\n{source}"
+    for cell, outputs in zip(code_cells(path), json.loads(executed.read_text("utf-8"))["outputs"], strict=True):
+        what = changed(cell, pictures(outputs), pictures(cell["outputs"]))
+        assert not what, f"{what}:\n{''.join(cell['source'])}"
 
 
 def test_a_changed_figure_is_noticed():
@@ -75,3 +84,24 @@ def test_a_changed_figure_is_noticed():
     assert "of the picture" in differ(np.roll(figure, 12, axis=0), figure)
     assert "of the picture" in differ(np.ones_like(figure), figure)
     assert "size" in differ(figure[:, :300], figure) and "size" in differ(np.ones((1, 1)), figure)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_one_replaced_picture_is_noticed(path):
+    """Each stored figure in turn: by one pixel, by an empty sheet, without its right half, moved, and left out."""
+    for cell in code_cells(path):
+        stored = pictures(cell["outputs"])
+        assert not changed(cell, stored, stored)
+        if not stored:
+            continue
+        assert changed(cell, stored[1:], stored) == f"{len(stored) - 1} pictures, stored {len(stored)}"
+        first, *rest = stored
+        half, moved = first.copy(), np.ones_like(first)
+        half[:, first.shape[1] // 2 :] = 1
+        distance = first.shape[1] // 40
+        moved[:, distance:] = first[:, :-distance]
+        for other in (np.zeros((1, 1)), np.ones_like(first)):
+            assert changed(cell, [other, *rest], stored) == "an empty picture"
+        for other in (half, moved):
+            noticed = "differs" in changed(cell, [other, *rest], stored)
+            assert noticed or "nbval-ignore-output" in cell["metadata"].get("tags", []), cell["source"]

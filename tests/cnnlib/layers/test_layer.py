@@ -190,3 +190,18 @@ def test_what_was_changed_in_place_after_forward_is_noticed(make, what, shape):
                 layer.backward(np.ones(shape))
         else:
             layer.backward(np.ones(shape))
+
+
+def test_an_index_that_is_none_is_named():
+    with pytest.raises(TypeError) as caught:
+        cnnlib.Sequential([dense()])["a"]
+    assert str(caught.value) == "index must be a whole number or a slice, got 'a'"
+
+
+def test_what_trains_and_predicts_is_not_checked():
+    network = unet()
+    for needs_dx in (True, False):
+        fused = network.fused(needs_dx=needs_dx)
+        assert not any(layer.is_checked for layer in (fused, *all_layers(fused)))
+        y = fused.forward(np.ones((1, 1, 6, 6), np.float32))
+        assert (fused.backward(np.ones_like(y)) is not None) is needs_dx

@@ -231,6 +231,7 @@ def test_pooling_is_its_loops(size, stride, shape, values):
 def test_dense_is_its_loops():
     rng = np.random.default_rng(8)
     layer = cnnlib.Dense(4, 3, rng=rng, dtype=np.float64)
+    layer.b = rng.standard_normal(3)
     x, dy = rng.standard_normal((5, 4)), rng.standard_normal((5, 3))
     np.testing.assert_allclose(layer.forward(x), loops.dense(x, layer.W, layer.b), rtol=1e-13)
     dx, dW, db = loops.dense_backward(x, layer.W, dy)
@@ -376,3 +377,219 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert np.ptp(np.mean(y == 0, axis=0)) > 0.02 and np.ptp(np.mean(y == 0, axis=1)) > 0.2  # no rows, no columns
     np.testing.assert_array_equal(layer.backward(np.ones_like(y)), y)
     assert not np.array_equal(layer.forward(x), y)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: cnnlib.Dense(5, 3), "Dense(inputs=5, outputs=3, initializer='he')"),
+        (
+            lambda: cnnlib.Convolutional(2, 7, 3),
+            "Convolutional(channels=2, filters=7, kernel_size=3, stride=1, padding='valid', initializer='he')",
+        ),
+        (
+            lambda: cnnlib.TransposedConvolution(2, 7, 4),
+            "TransposedConvolution(channels=2, filters=7, kernel_size=4, stride=1, padding=0, initializer='he')",
+        ),
+        (lambda: cnnlib.MaxPooling(), "MaxPooling(size=2, stride=2)"),
+        (lambda: cnnlib.AveragePooling(), "AveragePooling(size=None)"),
+        (lambda: cnnlib.Upsampling(), "Upsampling(size=2)"),
+        (lambda: cnnlib.Dropout(), "Dropout(rate=0.5)"),
+        (lambda: cnnlib.BatchNormalization(3), "BatchNormalization(channels=3, momentum=0.9, epsilon=1e-05)"),
+    ],
+)
+def test_defaults(make, expected):
+    layer = make()
+    assert repr(layer) == expected
+    assert {array.dtype for array in layer.saved_arrays().values()} <= {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (cnnlib.Dense(5, 3), (4,), "{} expected 5 features per example, got shape (4,)"),
+        (cnnlib.Convolutional(2, 7, 3), (1, 5, 5), "{} expected (2, H, W) per example, got the shape (1, 5, 5)"),
+        (cnnlib.Convolutional(2, 7, 3), (2, 5), "{} expected (2, H, W) per example, got the shape (2, 5)"),
+        (
+            cnnlib.Convolutional(2, 7, 3),
+            (2, 5, 2),
+            "{}: the kernel is larger than the padded image, of shape (2, 5, 2)",
+        ),
+        (
+            cnnlib.TransposedConvolution(2, 7, 3),
+            (1, 5, 2),
+            "{} expected (2, H, W) per example, got the shape (1, 5, 2)",
+        ),
+        (
+            cnnlib.TransposedConvolution(2, 7, 3, 1, 4),
+            (2, 9, 6),
+            "{}: the padding cuts everything off, for the shape (2, 9, 6)",
+        ),
+        (cnnlib.MaxPooling(3), (2, 5), "{} expected images (C, H, W), got the shape (2, 5)"),
+        (cnnlib.MaxPooling(3), (2, 5, 2), "{}: the window is larger than the image, of shape (2, 5, 2)"),
+        (cnnlib.AveragePooling(3), (2, 5), "{} expected images (C, H, W), got the shape (2, 5)"),
+        (cnnlib.AveragePooling(3), (2, 5, 2), "{}: the window is larger than the image, of shape (2, 5, 2)"),
+        (cnnlib.AveragePooling(3), (2, 2, 5), "{}: the window is larger than the image, of shape (2, 2, 5)"),
+        (cnnlib.Softmax(), (3, 0, 2), "{} expected scores (M,) or (M, H, W) per example, got the shape (3, 0, 2)"),
+        (
+            cnnlib.TransposedConvolution(2, 7, 3),
+            (2, 0, 3),
+            "{} expected (2, H, W) per example, got the shape (2, 0, 3)",
+        ),
+        (cnnlib.AveragePooling(), (2, 0, 5), "{} expected images (C, H, W), got the shape (2, 0, 5)"),
+        (cnnlib.Upsampling(3), (2, 5), "{} expected images (C, H, W), got the shape (2, 5)"),
+        (cnnlib.BatchNormalization(3), (2, 5), "{} expected (3, H, W) or (3,) per example, got the shape (2, 5)"),
+        (cnnlib.BatchNormalization(3), (2,), "{} expected (3, H, W) or (3,) per example, got the shape (2,)"),
+        (cnnlib.Softmax(), (2, 5), "{} expected scores (M,) or (M, H, W) per example, got the shape (2, 5)"),
+        (
+            cnnlib.Sequential([cnnlib.ReLU(), cnnlib.Flatten(), cnnlib.Softmax(), cnnlib.MaxPooling()]),
+            (4,),
+            "layer 3 does not fit: MaxPooling(size=2, stride=2) expected images (C, H, W), got the shape (4,)",
+        ),
+        (cnnlib.Residual([cnnlib.Dense(5, 3)]), (5,), "Residual adds f(x) to x: f must keep the shape (5,), got (3,)"),
+        (
+            cnnlib.Skip([cnnlib.MaxPooling(2)]),
+            (2, 6, 4),
+            "Skip lays x and f(x) side by side: f must keep height and width, (6, 4), got (3, 2) for the input_shape "
+            "(2, 6, 4)",
+        ),
+    ],
+)
+def test_what_is_said_of_a_shape_that_does_not_fit(layer, shape, message):
+    with pytest.raises(ValueError) as caught:
+        layer.output_shape(shape)
+    assert str(caught.value) == message.format(repr(layer))
+
+
+@pytest.mark.parametrize("name", ["he", "glorot"])
+def test_the_initial_weights_are_drawn_for_the_layers_fans(name):
+    for layer, fan_in, fan_out in (
+        (cnnlib.Dense(5, 3, name, rng=0), 5, 3),
+        (cnnlib.Convolutional(2, 7, 3, 2, 1, name, rng=0), 2 * 9, 7 * 9),
+        (cnnlib.TransposedConvolution(2, 7, 4, 2, 0, name, rng=0), 2 * 4, 7 * 16),
+        (cnnlib.TransposedConvolution(3, 2, 6, 3, 0, name, rng=0), 3 * 4, 2 * 36),
+    ):
+        shape, rng = layer.W.shape, np.random.default_rng(0)
+        limit = np.sqrt(6 / (fan_in + fan_out))
+        W = rng.uniform(-limit, limit, shape) if name == "glorot" else rng.normal(0, np.sqrt(2 / fan_in), shape)
+        np.testing.assert_array_equal(layer.W, W.astype(np.float32))
+        assert not layer.b.any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cnnlib.Upsampling(101), "size must be at most 100, got 101"),
+        (lambda: cnnlib.Upsampling(0), "size must be at least 1, got 0"),
+        (lambda: cnnlib.AveragePooling(0), "size must be at least 1, got 0"),
+        (lambda: cnnlib.MaxPooling(2, 0), "stride must be at least 1, got 0"),
+        (lambda: cnnlib.BatchNormalization(1_000_001), "channels must be at most 1,000,000, got 1000001"),
+        (lambda: cnnlib.BatchNormalization(0), "channels must be at least 1, got 0"),
+        (lambda: cnnlib.BatchNormalization(3, 1), "momentum must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.BatchNormalization(3, -0.1), "momentum must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.BatchNormalization(3, 0.9, 0), "epsilon must be a number in (0, inf), got 0"),
+        (lambda: cnnlib.Dropout(1), "rate must be a number in [0, 1), got 1"),
+        (lambda: cnnlib.Dropout(-0.1), "rate must be a number in [0, 1), got -0.1"),
+        (lambda: cnnlib.TransposedConvolution(0, 1, 2), "channels must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 0, 2), "filters must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 1, 0), "kernel_size must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 1, 2, 0), "stride must be at least 1, got 0"),
+        (lambda: cnnlib.TransposedConvolution(1, 1, 2, 1, -1), "padding must be at least 0, got -1"),
+        (lambda: cnnlib.Convolutional(0, 1, 2), "channels must be at least 1, got 0"),
+        (lambda: cnnlib.Convolutional(1, 0, 2), "filters must be at least 1, got 0"),
+        (lambda: cnnlib.Convolutional(1, 1, 0), "kernel_size must be at least 1, got 0"),
+    ],
+)
+def test_settings_out_of_range_are_named(make, message):
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_the_limits_themselves_are_allowed():
+    assert cnnlib.Upsampling(100).size == 100 and cnnlib.Upsampling(1).size == 1
+    assert cnnlib.BatchNormalization(1_000_000, 0).momentum == 0
+    assert cnnlib.Dropout(0).rate == 0
+
+
+def test_batch_normalization_shares_the_variance_of_a_sample():
+    layer = cnnlib.BatchNormalization(2, 0.75, dtype=np.float64)
+    layer.training = True
+    x = np.random.default_rng(0).standard_normal((3, 2, 2, 2))
+    layer.forward(x)
+    np.testing.assert_allclose(layer.running_mean, 0.25 * x.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(layer.running_variance, 0.75 + 0.25 * x.var(axis=(0, 2, 3), ddof=1), rtol=1e-12)
+    layer.forward(x[:1, :, :1, :1])  # a single number has no variance, and is no error
+    assert np.isfinite(layer.running_variance).all()
+    layer = cnnlib.BatchNormalization(1, 0, dtype=np.float64)
+    layer.training = True
+    layer.forward(np.array([[1.0], [4.0]]))
+    np.testing.assert_allclose(layer.running_variance, [4.5])
+
+
+def test_dropout_draws_from_the_seed():
+    draws = []
+    for _ in range(2):
+        layer = cnnlib.Dropout(0.5, rng=3)
+        layer.training = True
+        draws.append(layer.forward(np.ones((4, 5), np.float32)))
+    np.testing.assert_array_equal(*draws)
+    expected = (np.random.default_rng(3).random((4, 5), np.float32) >= 0.5) * np.float32(2)
+    np.testing.assert_array_equal(draws[0], expected)
+    assert draws[0].dtype == np.float32
+
+
+def test_the_stride_is_one_by_default():
+    rng = np.random.default_rng(0)
+    x, W, b = rng.standard_normal((2, 1, 5, 5)), rng.standard_normal((1, 1, 3, 3)), np.zeros(1)
+    cols = cnnlib.im2col(x, 3)
+    np.testing.assert_array_equal(cols, cnnlib.im2col(x, 3, 1))
+    np.testing.assert_array_equal(cnnlib.col2im(cols, x.shape, 3), cnnlib.col2im(cols, x.shape, 3, 1))
+    y = loops.convolve(x, W, b)
+    np.testing.assert_array_equal(y, loops.convolve(x, W, b, 1))
+    for one, other in zip(loops.convolve_backward(x, W, y), loops.convolve_backward(x, W, y, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(loops.transposed_convolve(y, W, b), loops.transposed_convolve(y, W, b, 1))
+
+
+def test_im2col_names_what_it_is_given():
+    for x, message in (
+        (np.zeros((2, 5, 5)), "x must have 4 axes, got an array of shape (2, 5, 5)"),
+        ("a", "x must be an array of real numbers, got str of dtype <U1"),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            cnnlib.im2col(x, 3)
+        assert str(caught.value) == message
+
+
+def test_a_transposed_convolution_with_padding_is_checked():
+    for stride, padding in ((1, 1), (1, 2), (2, 1), (3, 2)):
+        layer = cnnlib.TransposedConvolution(2, 1, 5, stride, padding, rng=0)
+        assert max(cnnlib.gradient_check(layer, np.random.default_rng(0).random((2, 2, 3, 4))).values()) < 1e-7
+
+
+def test_nothing_to_pad_is_no_copy():
+    x = np.zeros((1, 1, 3, 3))
+    assert pad(x, ((0, 0), (0, 0))) is x
+    for k, width in enumerate([((1, 0), (0, 0)), ((0, 1), (0, 0)), ((0, 0), (1, 0)), ((0, 0), (0, 1))]):
+        assert pad(x + 1, width).shape == ((1, 1, 4, 3) if k < 2 else (1, 1, 3, 4))
+
+
+def test_pooling_keeps_the_order_in_memory_and_the_dtype_of_dy():
+    layer = cnnlib.MaxPooling(2)
+    y = layer.forward(cnnlib.batch_last(np.random.default_rng(0).random((3, 2, 4, 4))))
+    assert y.transpose(1, 2, 3, 0).flags.c_contiguous
+    layer.is_checked = False
+    assert layer.backward(np.ones(y.shape, np.float32)).dtype == np.float32
+
+
+def test_extreme_scores_have_a_jacobian():
+    with np.errstate(over="raise", invalid="raise"):
+        np.testing.assert_allclose(loops.softmax_jacobian(np.array([1000.0, 1000.0, -1000.0]))[0], [0.25, -0.25, 0])
+
+
+def test_a_layer_alone_has_no_formula():
+    x = np.ones((2, 2))
+    for call in (cnnlib.Layer().forward, cnnlib.layers.layer.Layer.backward.__get__(cnnlib.Layer())):
+        with pytest.raises(NotImplementedError):
+            call(x)
