@@ -141,7 +141,14 @@ def check_tanh(layer_class: type[Layer], largest_slope: float) -> None:
     require(np.min(y) < 0, "tanh lies between -1 and 1, and these outputs are all positive: shift and stretch them.")
     require(not np.allclose(y, np.tanh(x / 2)), "this is tanh(x / 2): the input of the sigmoid must be doubled too.")
     require_array(y, np.tanh(x), "tanh(x) = 2 sigmoid(2 x) - 1")
-    require(used == {"forward", "backward"}, "use both passes of a cnnlib.Sigmoid that the layer holds.")
+    through = "use both passes of a cnnlib.Sigmoid that the layer holds, and what they return."
+    require(used == {"forward", "backward"}, through)
+    for name, arguments in (("forward", (x,)), ("backward", (np.ones_like(x),))):
+        original = getattr(cnnlib.Sigmoid, name)
+        before = as_array(run(getattr(layer, name), *arguments))
+        with patch.object(cnnlib.Sigmoid, name, lambda self, array, original=original: original(self, array) / 2):
+            after = as_array(run(getattr(layer, name), *arguments))
+        require(not np.allclose(before, after), through)
     require_gradients(layer, x)
     largest_slope = as_number(largest_slope, "the largest slope")
     require(largest_slope != 0.25, "1/4 is the largest slope of the sigmoid; two factors of 2 come in.")

@@ -137,7 +137,7 @@ def check_sizes(answer: Sequence[int]) -> None:
     """Output rows of four layers on 28 rows."""
     answer = as_array(answer, "the answer", (4,)).tolist()
     require(answer != [23, 12, 13, 9], "counting starts at 0: one more fits than the division says.")
-    require(all(number == int(number) for number in answer), "rows are whole numbers: round down, or up for (d).")
+    require(all(number == np.floor(number) for number in answer), "rows are whole numbers: round down, or up for (d).")
     require(answer[0] != 28, '(a): "valid" means no zeros, so a 5x5 kernel has fewer positions.')
     require(answer[1] != 14, "(b): 25 / 2 is rounded down; half a step is no patch.")
     require(answer[2] not in (13, 12), "(c): the zeros are on both sides.")

@@ -122,7 +122,11 @@ def check_lazy(function: Callable) -> None:
     require(share != 3 / 6, "this is the accuracy on the training part.")
     require(share != 3 / 4, "this is the share of wrong answers.")
     require(share != 25, "this is a percentage; the accuracy is a number from 0 to 1.")
+    require(share != 1 / 8, "this is not the most frequent class of the training part.")
     require_number(share, 2 / 8, "Find the class on the training labels, and count it among the test labels.")
+    train, test = np.array([7, 2, 9, 2, 0, 2]), np.array([2, 7, 9, 2, 2])
+    hint = "It is right for one pair of label arrays and wrong for another: count, by np.bincount."
+    require_number(run(function, train, test), 3 / 5, hint)
     passed("Anything worth training does better.")
 
 
@@ -164,6 +168,8 @@ def check_read_idx(function: Callable) -> None:
     for what, wrong in (
         ("ends early", content[:-1]),
         ("has a byte too many", content + b"\0"),
+        ("has a whole image too many", content + bytes(8)),
+        ("lacks a whole image", content[:-8]),
         ("holds integers of four bytes (type 12)", content[:2] + b"\x0c" + content[3:]),
         ("begins with other bytes", b"PK" + content[2:]),
         ("has a 1 for its first byte", b"\1" + content[1:]),
@@ -207,6 +213,7 @@ def check_split(function: Callable) -> None:
         require(
             places.max() - places.min() >= 2 * len(places), "each class gives a block of neighbours, not a random part."
         )
+        require(np.ptp(np.diff(places)) > 0, "the places are equally far apart: a random start is no random part.")
     passed("Every class gives its share.")
 
 

@@ -238,7 +238,10 @@ def check_low_rank(layer_class: type[Layer]) -> None:
     zeros = "is all zeros: then the other factor gets no gradient at first."
     require(layer.U.any(), f"U {zeros}")
     require(layer.V.any(), f"V {zeros}")
-    require(len(np.unique(layer.U)) > 1 < len(np.unique(layer.V)), "U and V must be random.")
+    every = all(np.unique(array).size == array.size for array in (layer.U, layer.V))
+    require(every, "U and V must be random, each number for itself.")
+    seeded = [make_layer(layer_class, 6, 5, 2, np.random.default_rng(9)) for _ in range(2)]
+    require(np.array_equal(seeded[0].U, seeded[1].U), "the same seed gives other weights: draw from the rng.")
     require(not np.any(layer.b), "b must start with zeros.")
     layer.b = rng.standard_normal(5)
     require_array(run(layer.forward, x), x @ layer.U @ layer.V + layer.b, "y = x U V + b")

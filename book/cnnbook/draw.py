@@ -133,10 +133,14 @@ def check_bright_on_dark(function: Callable[[np.ndarray], np.ndarray]) -> None:
         result = as_array(run(function, image.copy()))
         require(result.shape == image.shape, f"the shape became {result.shape}, expected {image.shape}.")
         require(bool(np.allclose(result, ground)), "most pixels may be ink; only the border tells what the ground is.")
-    touching = np.zeros((28, 28), np.float32)
-    touching[:, :9] = 1  # ink that runs over a corner and a part of the border
-    result = as_array(run(function, touching.copy()))
-    require(bool(np.allclose(result, touching)), "ink may touch the border, even a corner: look at all of the border.")
+    side, sides, corners = np.zeros((3, 28, 28), np.float32)  # ink that runs over less than half of the border
+    side[:9] = sides[:3] = sides[-1, :17] = 1
+    corners[:6, :6] = corners[:6, -6:] = corners[-6:, :6] = 1
+    for touching in (np.rot90(image, turns) for image in (side, sides, corners) for turns in range(4)):
+        result = as_array(run(function, touching.copy()))
+        require(
+            bool(np.allclose(result, touching)), "ink may touch the border, even a corner: look at all of the border."
+        )
     passed("8 images of both kinds, and some with more ink than paper")
 
 
@@ -198,6 +202,7 @@ def check_thin(function: Callable[[np.ndarray, float], np.ndarray]) -> None:
         np.array_equal(as_array(run(function, even, 6.0)), even[::2]),
         "a point at exactly the gap is not closer: it stays.",
     )
+    require(len(as_array(run(function, even, 10.0))) == 2, "the gap is always 6: use the argument.")
     few = [[_thinned(stroke, 6.0) for stroke in drawing] for drawing in drawings]
     before, after = (sum(len(stroke) for drawing in many for stroke in drawing) for many in (drawings, few))
     change = max(np.abs(cnnlib.rasterize(a) - cnnlib.rasterize(b)).mean() for a, b in zip(drawings, few, strict=True))

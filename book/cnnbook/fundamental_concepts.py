@@ -229,10 +229,20 @@ def check_batches(train: Callable) -> None:
     hint = "each epoch must use each example exactly once: is one drawn twice?"
     require(np.allclose(first, _descend(*apart, order[:, None], 1.0), rtol=1e-5), hint)
     other = np.argsort(-result(*apart, 1, 1, 1.0, seed=6)[:12])
-    require(not np.array_equal(order, other), "the order of the examples is not random.")
-    again = _descend(*apart, np.tile(order, 2)[:, None], 1.0)
+    turned = set(np.diff(order) % 12) == {1}  # 5, 6, ..., 11, 0, 1, ...: only the first one is drawn
+    require(not np.array_equal(order, other) and not turned, "the order of the examples is not random.")
     second = result(*apart, 1, 2, 1.0, seed=5)
-    require(not np.allclose(second, again, atol=1e-12), "both epochs use the same order: draw a new one for each.")
+    for after, message in (
+        (order, "both epochs use the same order: draw a new one for each."),
+        (np.arange(12), "only the first epoch has a random order: draw a new one for each."),
+    ):
+        again = _descend(*apart, np.append(order, after)[:, None], 1.0)
+        require(not np.allclose(second, again, atol=1e-12), message)
+    # Examples of one batch move their weights alike, so equal weights tell the batches.
+    _, batch, sizes = np.unique(result(*apart, 5, 1, 1.0)[:12].round(9), return_inverse=True, return_counts=True)
+    require(sorted(sizes) == [2, 5, 5], f"12 examples in batches of 5 came as {sorted(map(int, sizes))}: 5, 5 and 2.")
+    neighbours = all(np.ptp(np.flatnonzero(batch == k)) == size - 1 for k, size in enumerate(sizes))
+    require(not neighbours, "each batch holds neighbours: shuffle the examples, not only the batches.")
     learned = result(x, t, 16, 300, 1.0)
     share = np.mean((x @ learned[:2] + learned[2] > 0) == (t == 1))
     require(share > 0.95, f"only {share:.0%} of the examples are right after 300 epochs.")

@@ -265,6 +265,9 @@ def check_paired(function: Callable) -> None:
     except ZeroDivisionError:
         raise WrongAnswer("two equal networks raise a ZeroDivisionError; the difference is 0 then.") from None
     require(difference == 0, f"for two equal networks the difference is {difference}, expected 0.")
+    a, b, difference = (as_number(part) for part in _parts(run(function, second, first), 3, "three numbers"))
+    signed = (a, b) == (4, 9) and np.isclose(difference, -5 / np.sqrt(13))
+    require(signed, f"with the networks exchanged, expected 4, 9 and a negative difference; got {difference:.3g}.")
     passed(f"{5 / np.sqrt(13):.1f} standard deviations: 90 and 85 of 100 may still be chance.")
 
 

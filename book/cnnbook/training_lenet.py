@@ -183,6 +183,7 @@ def check_early_stopping(best_epoch: Callable) -> None:
         ([3.0, 1.0, 2.0, 1.5, 1.2, 0.5], 3, 1, "Compare with the lowest value so far, not with the epoch before."),
         ([2.0, 1.0, 1.5, 0.5], 1, 1, "With a patience of 1, the first epoch without a new lowest value is the last."),
         ([1.0, 2.0], 5, 0, "The first epoch can be the best."),
+        ([0.32, 0.31, 0.3, 0.29], 1, 3, "A slightly lower value is a new lowest, too."),
     ):
         answer = as_number(run(best_epoch, list(losses), patience))
         require(

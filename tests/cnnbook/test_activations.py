@@ -139,6 +139,19 @@ class ByFormula(Tanh):
         return dy * (1 - self.y**2)
 
 
+class Pretending(Tanh):
+    """It calls both passes, and uses the result of neither."""
+
+    def forward(self, x):
+        super().forward(x)
+        self.y = by_exp(x)
+        return self.y
+
+    def backward(self, dy):
+        super().backward(dy)
+        return dy * (1 - self.y**2)
+
+
 class NotShiftedTanh(Tanh):
     def forward(self, x):
         return 2 * super().forward(x)
@@ -219,6 +232,7 @@ WRONG = [
     (chapter.check_tanh, (Tanh, "one"), "expected numbers"),
     (chapter.check_tanh, (OneFactor, 1), "central differences"),
     (chapter.check_tanh, (ByFormula, 1), "both passes"),
+    (chapter.check_tanh, (Pretending, 1), "and what they return"),
     (chapter.check_tanh, (numpy_tanh(np.sinh), 1), "tanh"),
     (chapter.check_tanh, (numpy_tanh(by_exp), 1), "both passes"),
     (chapter.check_tanh, (numpy_tanh(lambda x: np.tanh(x)), 1), "calls np.tanh"),

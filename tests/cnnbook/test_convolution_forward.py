@@ -151,6 +151,7 @@ WRONG = [
     (chapter.check_sizes, [[24, 13, 14, 9]], "at stride 1"),
     (chapter.check_sizes, [[28, 13, 14, 10]], "no zeros"),
     (chapter.check_sizes, [[24, 13.5, 14, 10]], "whole numbers"),
+    (chapter.check_sizes, [[np.nan] * 4], "whole numbers"),
     (chapter.check_sizes, [[25, 13, 14, 10]], r"\(a\)"),
     (chapter.check_sizes, [[24, 13, 14]], r"shape \(3,\)"),
     (chapter.check_sizes, [24], r"shape \(\)"),

@@ -99,6 +99,25 @@ def split_blocks(labels, share, rng):
     return np.setdiff1d(everything, validation), validation
 
 
+def split_evenly(labels, share, rng):
+    """Every fifth place of each class, from a random start."""
+    first, validation = rng.integers(3), []
+    for c in np.unique(labels):
+        places, count = np.flatnonzero(labels == c), round(share * np.sum(labels == c))
+        validation.append(places[first % (len(places) - 5 * count + 5) :: 5][:count])
+    validation = np.concatenate(validation)
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def read_idx_by_its_length(content):
+    """It trusts the number of values, and not the first length of the header."""
+    if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
+        raise ValueError("not such a file")
+    start = 4 + 4 * content[3]
+    lengths = [int.from_bytes(content[k : k + 4], "big") for k in range(8, start, 4)]
+    return np.frombuffer(content, np.uint8, offset=start).reshape(-1, *lengths)
+
+
 def split_anywhere(labels, share, rng):
     places = rng.permutation(len(labels))
     return places[round(share * len(labels)) :], places[: round(share * len(labels))]
@@ -168,7 +187,10 @@ def test_right(function, answer, capsys):
         ),
         (chapter.check_lazy, lambda train, test: np.sum(test == np.bincount(train).argmax()), "divide by"),
         (chapter.check_lazy, lambda train, test: np.mean(train == np.bincount(train).argmax()), "training part"),
-        (chapter.check_lazy, lambda train, test: np.mean(test == 0), "is not it"),
+        (chapter.check_lazy, lambda train, test: np.mean(test == 0), "not the most frequent"),
+        (chapter.check_lazy, lambda train, test: np.mean(test == train.max()), "right for one pair"),
+        (chapter.check_lazy, lambda train, test: np.mean(test == train[0]), "right for one pair"),
+        (chapter.check_lazy, lambda train, test: 0.25, "right for one pair"),
         (chapter.check_size, 9_900, "one standard deviation 0.1"),
         (chapter.check_size, 3.96, "0.001"),
         (chapter.check_size, 19.8, "square both sides"),
@@ -190,6 +212,7 @@ def test_right(function, answer, capsys):
         (chapter.check_read_idx, lambda content: read_idx(content).tolist(), "expected an ndarray, got list"),
         (chapter.check_read_idx, read_idx_trusting, "has a byte too many was accepted|ends early"),
         (chapter.check_read_idx, read_idx_any_type, "type 12.*was accepted"),
+        (chapter.check_read_idx, read_idx_by_its_length, "a whole image too many was accepted"),
         (chapter.check_read_idx, lambda content: read_idx(content, slice(2, 4)), "ValueError: not such a file"),
         (chapter.check_read_idx, lambda content: read_idx(content, slice(3, 4)), "ValueError: not such a file"),
         (chapter.check_read_idx, read_idx_without_first_bytes, "other bytes was accepted"),
@@ -204,6 +227,7 @@ def test_right(function, answer, capsys):
         (chapter.check_split, lambda *arguments: split(*arguments, rounded=int), "a fifth of each"),
         (chapter.check_split, lambda *arguments: split(*arguments, rounded=np.ceil), "a fifth of each"),
         (chapter.check_split, split_blocks, "a block of neighbours"),
+        (chapter.check_split, split_evenly, "equally far apart"),
         (chapter.check_split, lambda labels, share, rng: split(labels, share, rng)[0], "two arrays of positions"),
         (
             chapter.check_split,

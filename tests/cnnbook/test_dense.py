@@ -151,6 +151,17 @@ class Ones(LowRank):
         self.U = np.ones_like(self.U)
 
 
+class EqualRows(LowRank):
+    def __init__(self, inputs, outputs, rank, rng):
+        super().__init__(inputs, outputs, rank, rng)
+        self.U = np.tile(self.U[:1], (inputs, 1))
+
+
+class OwnChance(LowRank):
+    def __init__(self, inputs, outputs, rank, rng):
+        super().__init__(inputs, outputs, rank, np.random.default_rng())
+
+
 class NoMiddle(LowRank):
     def forward(self, x):
         return super().forward(x) - self.b
@@ -251,6 +262,8 @@ WRONG = [
     (chapter.check_scale, (None,), "expected a class"),
     (chapter.check_low_rank, (Zeros,), "V is all zeros"),
     (chapter.check_low_rank, (Ones,), "must be random"),
+    (chapter.check_low_rank, (EqualRows,), "must be random"),
+    (chapter.check_low_rank, (OwnChance,), "draw from the rng"),
     (chapter.check_low_rank, (NoMiddle,), "y = x U V + b"),
     (chapter.check_low_rank, (Unlisted,), "params is"),
     (chapter.check_low_rank, (Scale,), "stops with TypeError"),

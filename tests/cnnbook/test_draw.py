@@ -94,6 +94,14 @@ def test_right_answers(name, answer, capsys):
         ("bright_on_dark", (lambda image: 255 - image if image[0, 0] > 0.5 else image,), "not to 255"),
         ("bright_on_dark", (lambda image: 1 - image if image[0, 0] > 0.5 else image,), "even a corner"),
         ("bright_on_dark", (lambda image: np.abs(image - image[0, 0]),), "even a corner"),
+        ("bright_on_dark", (lambda image: 1 - image if image[0].mean() > 0.5 else image,), "all of the border"),
+        ("bright_on_dark", (lambda image: 1 - image if image[[0, -1]].mean() > 0.5 else image,), "all of the border"),
+        (
+            "bright_on_dark",
+            (lambda image: 1 - image if image[:, [0, -1]].mean() > 0.5 else image,),
+            "all of the border",
+        ),
+        ("bright_on_dark", (lambda image: 1 - image if image[::27, ::27].mean() > 0.5 else image,), "the border"),
         ("bright_on_dark", (lambda image: (bright_on_dark(image) > 0.5) * 1.0,), "is 0"),
         ("to_middle", (lambda image: np.roll(image, (-a for a in shift(image, False)[0]), (0, 1)),), "stops|wrong way"),
         ("to_middle", (lambda image: np.roll(image, [-a for a in shift(image, False)[0]], (0, 1)),), "wrong way"),
@@ -107,6 +115,7 @@ def test_right_answers(name, answer, capsys):
         ("thin", (lambda stroke, gap: np.vstack([thin(stroke, gap), stroke[-1:]]),), "apart|other points"),
         ("thin", (lambda stroke, gap: thin(stroke, gap).tolist()[:1],), "last point"),
         ("thin", (lambda stroke, gap: None,), "got NoneType"),
+        ("thin", (lambda stroke, gap: thin(stroke, 6.0),), "use the argument"),
         ("teach", (teach_with_labels,), "not hard labels"),
         ("teach", (lambda network, *rest: teach(copy.deepcopy(network), *rest),), "not a copy"),
         (

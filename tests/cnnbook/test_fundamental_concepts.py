@@ -112,6 +112,28 @@ def one_twice(x, t, size, *rest):
     return train(x, t, size, *rest, order=epochs_of(order))
 
 
+def one_random_epoch(rng, n, epochs):
+    return [rng.permutation(n), *[np.arange(n)] * (epochs - 1)][:epochs]
+
+
+def shuffles_batches(x, t, size, *rest):
+    def order(rng, n):
+        parts = [np.arange(first, min(first + size, n)) for first in range(0, n, size)]
+        whole, last = parts[: n // size], parts[n // size :]  # the smaller one stays at the end
+        return np.concatenate([whole[k] for k in rng.permutation(len(whole))] + last)
+
+    return train(x, t, size, *rest, order=epochs_of(order))
+
+
+def even_parts(x, t, batch_size, epochs, rate, rng):
+    w, b = np.zeros(x.shape[1]), 0.0
+    for _ in range(epochs):
+        for batch in np.array_split(rng.permutation(len(x)), -(-len(x) // batch_size)):
+            dw, db = gradients(x[batch], t[batch], w, b)
+            w, b = w - rate * dw, b - rate * db
+    return w, b
+
+
 def without_bias(x, t, batch_size, epochs, rate, rng):
     w, _ = train(x, t, batch_size, epochs, rate, rng, gradients=lambda *a: (gradients(*a)[0], 0.0))
     return w, 0.0
@@ -189,6 +211,11 @@ WRONG = [
     (chapter.check_tanh, None, "expected a function"),
     (chapter.check_batches, trainer(order=lambda rng, n, epochs: [np.arange(n)] * epochs), "not random"),
     (chapter.check_batches, trainer(order=same_order), "same order"),
+    (chapter.check_batches, trainer(order=one_random_epoch), "only the first epoch"),
+    (chapter.check_batches, trainer(order=epochs_of(lambda rng, n: np.roll(range(n), rng.integers(n)))), "not random"),
+    (chapter.check_batches, shuffles_batches, "not only the batches"),
+    (chapter.check_batches, even_parts, "5, 5 and 2"),
+    (chapter.check_batches, lambda x, t, size, n, *rest: train(x, t, size, max(n - 1, 0), *rest), "not right after"),
     (chapter.check_batches, drops_the_last, "left out"),
     (chapter.check_batches, trainer(order=epochs_of(lambda rng, n: rng.integers(0, n, n))), "every example once"),
     (

@@ -70,6 +70,10 @@ def glued(network, loss, batches):
     return network.gradients()
 
 
+def glued_in_a_new_network(network, loss, batches):
+    return glued(type(network)(network.layers, network.input_shape), loss, batches)
+
+
 def sorted_names(function):
     return lambda *arguments: {name.lower(): value for name, value in function(*arguments).items()}
 
@@ -122,6 +126,7 @@ WRONG = [
     (chapter.check_accumulate, (last_batch,), "share of the examples"),
     (chapter.check_accumulate, (lambda network, loss, batches: None,), "a dict"),
     (chapter.check_accumulate, (glued,), "do not fit into memory"),
+    (chapter.check_accumulate, (glued_in_a_new_network,), "do not fit into memory"),
     (chapter.check_accumulate, (accumulate(lambda size, N, parts: size / 16),), "share of the examples"),
     (chapter.check_accumulate, (accumulate(lambda size, N, parts: size),), "share of the examples"),
     (chapter.check_accumulate, (sorted_names(weighed),), "expected the names"),

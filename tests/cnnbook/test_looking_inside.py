@@ -136,6 +136,7 @@ def test_right(function, answer, capsys):
         (chapter.check_paired, lambda a, b: (np.sum(~a), np.sum(~b), 0.0), "these are mistakes"),
         (chapter.check_paired, lambda a, b: (paired(a, b)[0] / 100, paired(a, b)[1] / 100, 0.0), "counts were asked"),
         (chapter.check_paired, lambda a, b: (*paired(a, b)[:2], -paired(a, b)[2]), "the sign is wrong"),
+        (chapter.check_paired, lambda a, b: (*paired(a, b)[:2], abs(paired(a, b)[2])), "with the networks exchanged"),
         (chapter.check_paired, lambda a, b: (*paired(a, b)[:2], 0.5), "count under the root"),
         (chapter.check_paired, lambda a, b: paired(a, b) if (a != b).any() else (0, 0, np.nan), "expected 0"),
         (chapter.check_temperature, lambda z, labels: temperature(z, labels, highest=2), "does not have the smallest"),

@@ -179,6 +179,13 @@ def weighted_clipped(z, t, weights):
     return -np.sum(share * t * np.log(np.maximum(p, 1e-30))), share * (p - t)
 
 
+def weighted_by_one_maximum(z, t, weights):
+    e = np.exp(z - z.max())
+    p = e / e.sum(axis=1, keepdims=True)
+    share = (t @ weights)[:, np.newaxis] / (t @ weights).sum()
+    return -np.sum(share * t * (z - z.max() - np.log(e.sum(axis=1, keepdims=True)))), share * (p - t)
+
+
 def test_weighted(capsys):
     chapter.check_weighted(weighted)
     assert "Right." in capsys.readouterr().out
@@ -194,6 +201,7 @@ def test_weighted(capsys):
         (lambda z, t, w: weighted(z, t, w, gradient="column"), "its row"),
         (weighted_overflowing, "subtract the maximum"),
         (weighted_clipped, "take no logarithm"),
+        (weighted_by_one_maximum, "maximum of each row"),
         (
             lambda z, t, w: weighted(z, t, w / w.sum() * len(w), total=lambda t, w: len(t)),
             "the entry|is not it|not by N",

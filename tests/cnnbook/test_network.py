@@ -345,6 +345,16 @@ def equally_many(self, x):
     return (kept / (1 - self.rate)).astype(x.dtype)
 
 
+def twice_the_same(self, x):
+    kept = np.resize(self.rng.random((-(-len(x) // 2), *x.shape[1:])) >= self.rate, x.shape)
+    return (kept / (1 - self.rate)).astype(x.dtype)
+
+
+def from_a_seed_of_its_own(self, x):
+    self.chance = getattr(self, "chance", np.random.default_rng(0))
+    return ((self.chance.random(x.shape) >= self.rate) / (1 - self.rate)).astype(x.dtype)
+
+
 def from_elsewhere(self, x):
     kept = np.random.default_rng().random(x.shape) >= self.rate
     return (kept / (1 - self.rate)).astype(x.dtype)
@@ -375,7 +385,9 @@ def test_dropout(capsys):
         ({"backward": lambda self, dy: dy * (self.factor > 0)}, "forgets the factor"),
         ({"draw": rows_at_once}, "whole rows"),
         ({"draw": equally_many}, "equally many"),
-        ({"draw": from_elsewhere}, "`rng` that was handed over"),
+        ({"draw": from_elsewhere}, "handed over"),
+        ({"draw": from_a_seed_of_its_own}, "handed over"),
+        ({"draw": twice_the_same}, "some examples lose the same"),
         ({"draw": lambda self, x: x * 0 + 1}, "loses the same entries"),
         ({"draw": lambda self, x: Dropout.draw(self, x).astype(float)}, "turns float32 into float64"),
         ({"forward": drop_in_place}, "changed its argument"),

@@ -146,6 +146,7 @@ def test_right_answers(capsys):
         (lambda: chapter.check_early_stopping(lambda losses, patience: int(np.argmin(losses))), "had stopped before"),
         (lambda: chapter.check_early_stopping(lambda losses, patience: len(losses) - 1), "you keep"),
         (lambda: chapter.check_early_stopping(never_reset), "in a row"),
+        (lambda: chapter.check_early_stopping(lambda v, n: best_epoch(np.round(v, 1).tolist(), n)), "slightly lower"),
         (lambda: chapter.check_early_stopping(with_the_epoch_before), "not with the epoch before"),
         (lambda: chapter.check_early_stopping(one_too_many), "had stopped before"),
         (lambda: chapter.check_early_stopping(lambda *a: best_epoch(*a) + 1), "counted from 0"),

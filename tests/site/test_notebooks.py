@@ -121,3 +121,24 @@ def test_solutions_are_checked_and_formatted_like_other_code(tmp_path):
         ruff = [sys.executable, "-m", "ruff", *command, "--config", ROOT / "notebooks" / "ruff.toml", tmp_path]
         result = subprocess.run(ruff, cwd=ROOT / "notebooks", capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
+
+
+# Questions
+
+
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if NOTEBOOKS[name].stem[:2].isdigit()])
+def test_a_question_has_a_folded_answer(name):
+    """Below "Try it" and "Run it" an answer is folded; what is predicted at the end of a cell is folded as well."""
+    cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
+    for index, cell in enumerate(cells):
+        if cell.cell_type != "markdown":
+            continue
+        asked = re.search(r"^\*\*(Try|Run) it:", cell.source, flags=re.MULTILINE)
+        if asked:
+            below = [cell.source[asked.start() :], *(other.source for other in cells[index + 1 : index + 3])]
+            assert any("{dropdown}" in text for text in below), cell.source
+        if not re.search(r"\bPredict\b[^.]*\?$", cell.source.strip().split("\n\n")[-1]):
+            continue
+        after = [cell for cell in cells[index + 1 :] if cell.get("outputs") or cell.cell_type == "markdown"]
+        if after[0].cell_type == "code" and 'judge(network, "before")' not in after[0].source:  # the start is no answer
+            assert "hide-output" in after[0].metadata.get("tags", []), cell.source
