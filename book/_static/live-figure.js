@@ -181,15 +181,15 @@ class Figure {
 		};
 	}
 
-	/** A line with a tick or a cross: does what it says hold? */
+	/** A line with a tick or a cross: does what it says hold? With null it only says it. */
 	check() {
 		const element = make("p", { class: "lf-check" });
 		return {
 			element,
 			show(holds, text) {
-				element.classList.toggle("lf-right", holds);
-				element.classList.toggle("lf-wrong", !holds);
-				element.textContent = `${holds ? "✓" : "✗"} ${text}`;
+				element.classList.toggle("lf-right", Boolean(holds));
+				element.classList.toggle("lf-wrong", holds !== null && !holds);
+				element.textContent = holds === null ? text : `${holds ? "✓" : "✗"} ${text}`;
 			},
 		};
 	}
@@ -279,7 +279,10 @@ class Figure {
 				const next = [text ? text(value, i, j) : number(value, digits), tint(value, most), classes.get(`${i},${j}`)?.trim() ?? ""];
 				const last = cell.shown ?? [];
 				// To write what stands there already would cost most of a frame, where there are many cells.
-				if (next[0] !== last[0]) cell.firstChild.textContent = next[0];
+				if (next[0] !== last[0]) {
+					cell.firstChild.textContent = next[0];
+					cell.style.fontSize = next[0].length > 4 ? "0.78rem" : ""; // a long number has room, too
+				}
 				if (next[1] !== last[1]) cell.style.background = next[1];
 				if (next[2] !== last[2]) cell.className = next[2];
 				cell.shown = next;

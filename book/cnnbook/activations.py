@@ -41,6 +41,20 @@ def draw_activations() -> None:
     axes[0].legend()
 
 
+def draw_bends(x: np.ndarray, target: np.ndarray, bend: np.ndarray, slope: np.ndarray) -> None:
+    """Draw a target over x, (N,), and the sum of ReLUs with these bends and slopes, (K,), each dotted."""
+    first, last = cnnlib.Dense(1, len(bend)), cnnlib.Dense(len(bend), 1)
+    first.W[:], first.b[:], last.W[:, 0] = 1, np.negative(bend), slope
+    units = cnnlib.ReLU().forward(first.forward(x[:, None])) * slope
+    figure, axis = plt.subplots(figsize=(5.4, 3.4))
+    axis.plot(x, units, ":", color="C2", linewidth=1)
+    axis.plot(x, target, "--", color="C1", label="target")
+    axis.plot(x, units.sum(axis=1), color="C0", linewidth=2.5, label="sum of the units")
+    axis.plot(bend, np.zeros(len(bend)), "o", color="C2", markerfacecolor="white", label="bends")
+    axis.set(xlabel="$x$", title="Four ReLUs, and their sum", ylim=(-2.5, 2.5))
+    axis.legend(loc="lower left")
+
+
 def draw_slope(x: np.ndarray, slope: np.ndarray) -> None:
     """Draw the slope of the sigmoid on a logarithmic scale, and shade where it is below 0.01."""
     figure, axis = plt.subplots(figsize=(5.4, 2.9))

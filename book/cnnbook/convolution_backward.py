@@ -97,6 +97,18 @@ def gradient_examples() -> dict[str, dict]:
     return result
 
 
+def draw_task(x: np.ndarray, W: np.ndarray, dy: np.ndarray, **settings: int) -> None:
+    """Draw one of these examples, and empty cells for the gradient of its first image."""
+    parts = {"x[0]": x[0], "x[1]": x[1], "W": W, "dy[0]": dy[0], "dy[1]": dy[1]}
+    figure, axes = plt.subplots(2, 3, figsize=(6, 3))
+    for axis, (name, values) in zip(axes.flat, parts.items(), strict=False):
+        show_array(axis, values, name)
+    show_array(axes[1, 2], np.zeros(x[0].shape), "your dx[0]", form="")
+    for text in axes[1, 2].texts:
+        text.set_visible(False)
+    axes[1, 2].grid(color="0.6")
+
+
 # The checks of the exercises
 
 

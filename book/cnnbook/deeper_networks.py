@@ -186,6 +186,30 @@ def draw_gradient_sizes(sizes: dict[str, Sequence[float]]) -> None:
     axis.legend()
 
 
+def draw_normalization(x: Sequence[float], dy: Sequence[float]) -> None:
+    """Draw how the numbers x of one channel become y, and the gradient dx of each as the sum of three paths."""
+    layer = BatchNormalization(1, dtype=np.float64)
+    layer.training = True
+    x, dy = np.array(x, float), np.array(dy, float)
+    y, dx = layer.forward(x[:, None])[:, 0], layer.backward(dy[:, None])[:, 0]
+    m, scale = len(x), layer.scale[0]
+    parts = {
+        "direct": scale * dy,
+        "through $\\mu$": np.full(m, -scale * layer.dbeta[0] / m),
+        "through $v$": -scale * y * layer.dgamma[0] / m,
+    }
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3))
+    left.plot([x, y], [1, 0], color="0.5", linewidth=1)
+    left.plot(x, np.ones(m), "o", color="C2", markerfacecolor="white")
+    left.plot(y, np.zeros(m), "o", color="C2")
+    left.set(yticks=[0, 1], yticklabels=["$y$", "$x$"], ylim=(-0.3, 1.3), title="Normalized")
+    for place, (name, values) in enumerate(parts.items()):
+        right.bar(np.arange(1, m + 1) + 0.22 * (place - 1), values, width=0.22, label=name)
+    right.plot(range(1, m + 1), dx, "_", color="black", markersize=16, label="sum: dx")
+    right.set(xlabel="number", title="Gradient", xticks=range(1, m + 1))
+    right.legend()
+
+
 def draw_depths(losses: dict[str, dict[int, float]]) -> None:
     """Draw the training loss over the depth, a line for each kind of network."""
     figure, axis = plt.subplots(figsize=(6, 3))

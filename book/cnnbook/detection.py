@@ -105,8 +105,11 @@ def _measure(networks: Networks) -> dict[str, float]:
 EXPERIMENTS = {"detection": Experiment(lambda seed: {"detector": build_detector(seed)}, _train, _measure)}
 
 
-def figure_data(network: Network) -> dict:
-    """Return what the live figure needs: the network in 8 bits, digits to place, and how to read the output."""
+def start_scene() -> tuple[np.ndarray, list[dict], list[tuple[int, ...]]]:
+    """Return the scene (64, 64) of the live figure, its ten digits to place, and those placed there.
+
+    The last are (digit, top, left, height).
+    """
     data = cnnlib.load_mnist(fallback=True)
     stamps = []
     for digit in range(10):
@@ -122,6 +125,12 @@ def figure_data(network: Network) -> dict:
         ink = np.asarray(Image.fromarray(cut).resize((width_of(stamp, height), height), Image.Resampling.BILINEAR))
         part = x[top : top + height, left : left + ink.shape[1]]
         np.maximum(part, ink, out=part)
+    return x, stamps, start
+
+
+def figure_data(network: Network) -> dict:
+    """Return what the live figure needs: the network in 8 bits, digits to place, and how to read the output."""
+    x, stamps, start = start_scene()
     y = engine.in_8_bits(network).predict(x[np.newaxis])[0].ravel()  # so that the page need not compute to begin with
     return {"network": engine.describe(network, "int8"), "stamps": stamps, "start": start, "max_iou": 0.45, "y": y}
 
@@ -165,6 +174,16 @@ def draw_scenes(scenes: Scenes, found: Sequence | None = None) -> None:
     figure, axes = plt.subplots(1, len(scenes), figsize=(2.5 * len(scenes), 2.7), squeeze=False)
     for axis, image, answer in zip(axes[0], scenes.images, found, strict=True):
         add_scene(axis, image, *answer)
+
+
+def draw_start(network: Network) -> None:
+    """Draw the scene with which the live figure starts, and what the network finds there."""
+    x, *_ = start_scene()
+    boxes, labels, scores = decode(network.predict(x[np.newaxis]))[0]
+    figure, axis = plt.subplots(figsize=(4, 4))
+    add_scene(axis, x, boxes, [""] * len(boxes))
+    for index, (top, left, *_) in enumerate(boxes):
+        axis.text(left, top - 1, f"{labels[index]}: {scores[index]:.2f}", color=COLORS[index], weight="bold")
 
 
 def draw_targets(image: np.ndarray, boxes: np.ndarray, t: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from cnnbook.checking import (
     require_number,
     run,
 )
+from cnnlib.plots import show_array
 
 
 def draw_chain(names: Sequence[str]) -> None:
@@ -39,6 +40,36 @@ def draw_chain(names: Sequence[str]) -> None:
     axis.text((last - 1) / 2, -1.1, "backward: gradients", ha="center", color="C1")
     axis.set(xlim=(-1.7, last + 1.8), ylim=(-1.2, 1.2))
     axis.set_axis_off()
+
+
+def draw_step(x: np.ndarray, t: np.ndarray, W0: np.ndarray, W2: np.ndarray, b0: np.ndarray, b2: np.ndarray) -> None:
+    """Draw all arrays of two dense layers with a ReLU between them, after the forward and the backward pass.
+
+    x (2, N, 2) and t (2, N, 2) hold two batches, of which the first is used.
+    """
+    first, relu, last = layers = [cnnlib.Dense(*W0.shape), cnnlib.ReLU(), cnnlib.Dense(*W2.shape)]
+    first.W, first.b, last.W, last.b = W0, b0, W2, b2
+    y, loss = [x[0]], cnnlib.SoftmaxCrossEntropy()
+    for layer in layers:
+        y.append(layer.forward(y[-1]))
+    dy = [loss.gradient(y[-1], t[0])]
+    for layer in layers[::-1]:
+        dy.insert(0, layer.backward(dy[0]))
+    columns = {
+        "batch": {"x": x[0], "t": t[0]},
+        "Dense": {"y": y[1], "W": W0, "b": b0[None], "dy": dy[1], "dW": first.dW, "db": first.db[None]},
+        "ReLU": {"y": y[2], "dy": dy[2]},
+        "Dense, last": {"y": y[3], "W": W2, "b": b2[None], "dy": dy[3], "dW": last.dW, "db": last.db[None]},
+    }
+    figure, axes = plt.subplots(6, 4, figsize=(6.4, 7), height_ratios=[2, 3, 1, 2, 3, 1])
+    for column, (layer, arrays) in zip(axes.T, columns.items(), strict=True):
+        rows = ("y", "W", "b", "dy", "dW", "db") if layer != "batch" else ("x", "t")
+        for axis in column:
+            axis.set_axis_off()
+        for axis, name in zip(column, rows, strict=False):
+            if name in arrays:
+                axis.set_axis_on()
+                show_array(axis, arrays[name], f"{layer}: {name}" if name == rows[0] else name, form=".2g" if name in "xtWb" else ".2f")
 
 
 def draw_loss(losses: Sequence[float], classes: int) -> None:

@@ -8,7 +8,18 @@ import numpy as np
 from cnnbook.beyond import Experiment, Networks
 from cnnbook.checking import passed, require, require_array, require_number
 from cnnbook.engine import describe
-from cnnlib import SGD, Dense, Dropout, EarlyStopping, Network, ReLU, lenet5, load_mnist
+from cnnlib import (
+    SGD,
+    Adam,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    MeanSquaredError,
+    Network,
+    ReLU,
+    lenet5,
+    load_mnist,
+)
 from cnnlib.digits.augmentation import Distortion
 from cnnlib.digits.datasets import Dataset
 
@@ -116,6 +127,30 @@ def figure_data() -> dict:
 
 
 # Figures
+
+
+def draw_fit(units: int = 64, points: int = 20, steps: int = 3_000) -> None:
+    """Draw what a network makes of the first training points of the live figure, and its losses on the way there."""
+    (x, t), validation = curve_points(max(POINTS), 1), curve_points(200, 2)
+    x, t = x[:points], t[:points]
+    network, optimizer, loss = curve_network(units), Adam(0.001), MeanSquaredError()
+    history = []
+    for step in range(steps + 1):
+        if step % 20 == 0:
+            history.append((step, network.evaluate(x, t, loss)[0], network.evaluate(*validation, loss)[0]))
+        network.train_step(x, t, optimizer, loss)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3))
+    grid = np.linspace(-1.2, 1.2, 121, dtype=np.float32)
+    left.plot(x, t, "o", color="black", markersize=4)
+    left.plot(grid, np.sin(3 * grid), "--", color="C1", label="the curve")
+    left.plot(grid, network.predict(grid[:, None]), color="C0", label="the network")
+    left.set(xlabel="$x$", title="$t$", ylim=(-2.5, 2.5))
+    taken, training, lost = zip(*history, strict=True)
+    right.plot(taken, training, label="training")
+    right.plot(taken, lost, "--", label="validation")
+    right.set(xlabel="step", title="Loss", yscale="log")
+    for axis in (left, right):
+        axis.legend()
 
 
 def draw_losses(history: dict[str, list[float]]) -> None:

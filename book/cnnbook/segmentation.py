@@ -131,9 +131,14 @@ EXPERIMENTS = {
 }
 
 
+def start_scene() -> np.ndarray:
+    """Return the scene (1, 64, 64) with which the live figure starts."""
+    return scenes_of("test", 8).images[5:6]
+
+
 def figure_data(network: Network) -> dict:
     """Return what the live figure needs: the network in 8 bits, a scene, the colours, and the correction of scores."""
-    images = scenes_of("test", 8).images[5:6]
+    images = start_scene()
     classes = predict_classes(engine.in_8_bits(network), images)  # so that the page need not compute to begin with
     return {
         "network": engine.describe(network, "int8"),
@@ -173,6 +178,17 @@ def draw_maps(
         for axis, name in zip(column, names, strict=False):
             axis.grid(False)
             axis.set(xticks=[], yticks=[], ylabel=name if index == 0 else "")
+
+
+def draw_start(network: Network) -> None:
+    """Draw the scene with which the live figure starts, and beside it the class that every pixel gets."""
+    images = start_scene()
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3))
+    axes[0].imshow(images[0], vmin=0, vmax=255)
+    add_map(axes[1], predict_classes(network, images)[0])
+    for axis in axes:
+        axis.grid(False)
+        axis.set(xticks=[], yticks=[])
 
 
 def draw_covers(covers: dict[int, np.ndarray]) -> None:

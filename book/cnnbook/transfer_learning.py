@@ -8,7 +8,21 @@ import numpy as np
 
 from cnnbook.beyond import Experiment, Networks
 from cnnbook.checking import passed, require, require_array, require_number
-from cnnlib import SGD, AveragePooling, Dense, Network, lenet5, load_digits, load_fashion_mnist, load_mnist, one_cycle
+from cnnlib import (
+    SGD,
+    AveragePooling,
+    CategoricalCrossEntropy,
+    Dense,
+    Network,
+    Softmax,
+    accuracy,
+    lenet5,
+    load_digits,
+    load_fashion_mnist,
+    load_mnist,
+    one_cycle,
+    one_hot,
+)
 from cnnlib.digits.datasets import Dataset
 
 FEATURES = 7  # the layers of LeNet-5 up to and with Flatten: the convolutions
@@ -169,6 +183,28 @@ def draw_few(images: np.ndarray, source: str) -> None:
     for axis, image in zip(axes.flat, images, strict=True):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
         axis.axis("off")
+
+
+def draw_layers(start: dict, count: int = 10) -> None:
+    """Draw the test accuracy of the live figure's three layers, trained on so many examples of each class."""
+    figure, axis = plt.subplots(figsize=(6, 3))
+    labels = start["labels"]
+    order = start["orders"][0]
+    places = np.concatenate([order[labels["train"][order] == label][:count] for label in range(start["classes"])])
+    for kind, style in zip(start["features"].values(), ("-", "--", ":"), strict=True):
+        train, test = (
+            np.frombuffer(base64.b64decode(kind[part]), np.uint8).reshape(-1, kind["size"]) * np.float32(kind["scale"])
+            for part in ("train", "test")
+        )
+        network = Network([Dense(kind["size"], start["classes"], "zeros"), Softmax()], (kind["size"],))
+        optimizer, t = SGD(start["learning_rate"]), one_hot(labels["train"][places], start["classes"])
+        shares = []
+        for _ in range(start["steps"]):
+            network.train_step(train[places], t, optimizer, CategoricalCrossEntropy())
+            shares.append(accuracy(network.predict(test), one_hot(labels["test"], start["classes"])))
+        axis.plot(range(1, start["steps"] + 1), 100 * np.array(shares), style, label=kind["label"])
+    axis.set(xlabel="step", title="Test accuracy (%)", ylim=(0, 100))
+    axis.legend(loc="lower right")
 
 
 TITLES = {"second_half": "5 to 9", "small_digits": "small digits", "clothes": "clothes"}

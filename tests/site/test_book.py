@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "book" / "_ext"))
 import execution  # noqa: E402
 
+from cnnbook.display import scripts_of  # noqa: E402
+
 BOOK = ROOT / "_build" / "html"
 PAGES = sorted(parse_toc_yaml(ROOT / "_toc.yml"))
 NOTEBOOKS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
@@ -120,6 +122,25 @@ def test_nothing_comes_from_another_host(page: str):
         if tag.get(attribute)
     ]
     assert [url for url in fetched if urlsplit(url).scheme not in ("", "data") or urlsplit(url).netloc] == []
+
+
+LIVE = "cnnlib.js", "digits.js", "live-figure.js", "digit-pad.js", "digit-pad-network.js"
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_live_scripts_are_loaded_where_they_are_used_and_nowhere_else(page: str):
+    """The engine, what figures share, and each figure's file, in this order, once; a pad has its own."""
+    soup = parse(BOOK / f"{page}.html")
+    sources = [script["src"].partition("?")[0].partition("_static/")[2] for script in soup.select("script[src]")]
+    loaded = [source for source in sources if source in LIVE or source.startswith("figures/")]
+    names = [figure["data-figure"] for figure in article(page).select("figure.live-figure")]
+    figures = [f"{script}.js" for name in names for script in scripts_of(name)]
+    pad = [*LIVE[:2], "digit-pad-network.js", "digit-pad.js"] if article(page).select(".digit-pad") else []
+    assert sorted(loaded) == sorted({*figures, *pad})
+    for group in (pad, *([f"{script}.js" for script in scripts_of(name)] for name in names)):
+        assert sorted(group, key=loaded.index) == group
+    styles = {Path(urlsplit(link["href"]).path).name for link in soup.select("link[rel=stylesheet]")}
+    assert ("live-figure.css" in styles, "digit-pad.css" in styles) == (bool(names), bool(pad))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -464,10 +485,17 @@ AXE = {
 }
 
 
-@pytest.mark.timed
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_axe_finds_nothing(page: Page, scheme: str, width: int):
+# A page of each kind: `make test` looks at these, and `make test-all` at every page.
+KINDS = ["book/index", "notebooks/06-convolution-backward", "book/notation", "book/api", "book/references", "search"]
+VIEWS = [("light", 1280), ("dark", 390), ("light", 390), ("dark", 1280)]
+
+
+@pytest.mark.parametrize(("scheme", "width"), VIEWS)
+def test_axe_finds_nothing(page: Page, request, scheme: str, width: int):
     """No violation of any impact. What is drawn of a formula is left out: screen readers get its MathML instead."""
+    name = request.node.callspec.params["page"]
+    if os.environ.get("CNNLIB_TIMES") != "1" and (name not in KINDS or (scheme, width) not in VIEWS[:2]):
+        pytest.skip("make test-all looks at every page in every view: CNNLIB_TIMES=1 asks for it")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
     try:

@@ -100,8 +100,8 @@ def test_step_by_step_with_the_keyboard(open_figure):
 
 def test_the_note_says_what_is_handed_on(open_figure):
     page = open_figure(*FIGURE, touch=True, width=390)
-    page.get_by_role("button", name="next").click()
+    page.get_by_role("button", name="next").tap()
     assert "L hands 1 · 1 = 1 on to s; ds is now 1." in page.locator(".lf-note").first.text_content()
     for _ in range(5):
-        page.get_by_role("button", name="next").click()
+        page.get_by_role("button", name="next").tap()
     assert "s hands 1 · 1 = 1 on to e; de is now 2." in page.locator(".lf-note").first.text_content()

@@ -76,6 +76,10 @@ def test_settings(open_figure):
         state = expect(page)
     assert state["options"] == {"label": 3, "guidance": 5, "steps": 2, "heun": False, "seed": 7}
     assert np.abs(state["path"][0] - noise).max() > 1
+    page.get_by_role("button", name="one step").tap()
+    assert expect(page)["shown"] == 0
+    page.get_by_label("show where the velocity points").tap()
+    shown(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

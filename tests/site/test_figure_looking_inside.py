@@ -159,6 +159,24 @@ def test_a_drawing_by_mouse_and_by_keyboard(open_figure):
     expect(page, 7, None, 0.1)
 
 
+def test_a_finger_draws_and_chooses_a_value(open_figure):
+    page = open_figure(*FIGURE, touch=True, width=390)
+    page.get_by_role("button", name="empty, to draw").tap()
+    box = page.get_by_label("The digit. Draw on it").bounding_box()
+    client = page.context.new_cdp_session(page)
+    middle, top = box["x"] + box["width"] / 2, box["y"]
+    strokes = [("Start", [0.16]), *(("Move", [0.16 + 0.068 * k]) for k in range(1, 11)), ("End", [])]
+    for kind, places in strokes:
+        touches = [{"x": middle, "y": top + place * box["height"]} for place in places]
+        client.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
+    state = expect(page, 7, None)
+    assert state["p"].argmax() == 1
+    page.get_by_label("values of layer 0,").tap(position={"x": 30, "y": 6})
+    place = [int(k) for k in re.search(r"y\[([\d, ]+)\]", page.locator(".lf-made").text_content())[1].split(",")]
+    assert place != [2, 7, 9]  # which is the one that it starts with
+    assert page.locator(".lf-check").text_content().startswith("✓")
+
+
 def test_it_answers_within_a_frame(open_figure, work):
     page = open_figure(*FIGURE)
     turn = page.get_by_label("turn").element_handle()

@@ -58,9 +58,11 @@ def test_dropout_is_for_training_only(open_figure):
     before = result(page)
     page.get_by_role("combobox", name="dropout").select_option("0.5")
     assert result(page) == before  # measured without it
-    page.get_by_role("button", name="Train").click()
+    page.get_by_role("button", name="Train").focus()
+    page.keyboard.press("Enter")
     page.wait_for_function("!document.querySelector('.lf-result').textContent.startsWith('Step 0:')")
-    page.get_by_role("button", name="Stop").click()
+    page.keyboard.press("Space")
+    assert page.get_by_role("button", name="Train").is_visible()
     stopped = result(page)
     page.wait_for_timeout(200)
     assert result(page) == stopped

@@ -56,9 +56,14 @@ def test_it_trains_as_the_library_does(open_figure, count, draw, calm):
 
 def test_stop_and_another_draw(open_figure):
     page = open_figure(*FIGURE)
-    page.get_by_role("button", name="Train").click()
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_role("combobox", name="draw").select_option("2")
+    page.get_by_role("button", name="Train").focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("button", name="Stop").is_visible()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("button", name="Train").is_visible()
+    page.get_by_role("combobox", name="draw").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
     np.testing.assert_allclose(shown(page), trained(data(page), 10, 2, 0), atol=0.06)
 
 

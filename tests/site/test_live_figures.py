@@ -93,15 +93,44 @@ HEIGHTS = """figure => {
 }"""
 
 
-def test_nothing_shifts(open_figure, live_figure):
-    """The height that is kept free is what the figure needs, so that what stands below stays where it is."""
+# Build the figure anew, with a text below it, and return how far what the browser shows has shifted meanwhile.
+SHIFTS = f"""async () => {{
+  let sum = 0;
+  const frames = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  document.querySelector("main").insertAdjacentHTML("beforeend", "<p>What stands below.</p>".repeat(40));
+  document.querySelector("main").insertAdjacentHTML("afterbegin", "<p>What stands above.</p>");
+  await frames();
+  new PerformanceObserver(list => {{ for (const entry of list.getEntries()) sum += entry.value; }})
+    .observe({{ type: "layout-shift", buffered: false }});
+  await ({START})();
+  await frames();
+  await new Promise(done => setTimeout(done, 200));
+  return sum;
+}}"""
+
+
+def test_nothing_shifts(open_figure, live_figure, markup):
+    """The height that is kept free is what the figure needs, so that what stands below stays where it is.
+
+    Then Chromium sees no layout shift, either, when the figure starts between two texts.
+    """
     wrong = []
     for width in WIDTHS:
         page = open_figure(*live_figure, width=width)
         reserved, needed = page.locator("figure.live-figure").evaluate(HEIGHTS)
         if not -24 <= reserved - needed <= 120:
             wrong.append(f"in a window of {width} pixels it needs {needed:.0f}; {reserved:.0f} are kept free")
+        page.evaluate("markup => { window.MARKUP = markup; }", markup[live_figure])
+        if (shift := page.evaluate(SHIFTS)) > 0.01:
+            wrong.append(f"in a window of {width} pixels it shifts the page by {shift:.3f}")
     assert wrong == []
+
+
+def test_a_shift_would_be_seen(open_figure, markup):
+    live_figure = ("07-max-pooling", "max-pooling")
+    page = open_figure(*live_figure, width=390)
+    page.evaluate("markup => { window.MARKUP = markup; }", markup[live_figure].replace("--lf-height", "--lf-none"))
+    assert page.evaluate(SHIFTS) > 0.01
 
 
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
@@ -138,13 +167,16 @@ def test_it_fits_whatever_is_pressed(open_figure, live_figure):
 # For everyone
 
 
-def test_without_scripts_there_is_a_text(open_figure, live_figure):
+def test_without_scripts_there_is_a_picture_and_its_text(open_figure, live_figure):
     page = open_figure(*live_figure, javascript=False)
     still = page.locator("figure.live-figure noscript")
     text = page.locator("figure.live-figure").get_attribute("aria-label")
     assert len(text) > 20
     assert still.locator("p").is_visible() and still.locator("p").text_content() == text
-    assert [image for image in still.locator("img").all() if image.get_attribute("alt") != text] == []
+    (image,) = still.locator("img").all()
+    assert image.get_attribute("alt") == text
+    box = image.bounding_box()
+    assert box["width"] > 150 and box["height"] > 40
     assert page.evaluate(OVERFLOW) <= 0
 
 

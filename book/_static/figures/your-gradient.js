@@ -165,7 +165,7 @@ liveFigure.define("your-gradient", (figure, data) => {
 		[verdict.textContent, why.textContent] = ["", ""];
 		if (bad < 0) {
 			const agree = filled < count || agrees();
-			check.show(agree, !agree ? "These are the engine's numbers, but central differences say otherwise."
+			check.show(filled || !agree ? agree : null, !agree ? "These are the engine's numbers, but central differences say otherwise."
 				: filled === count ? `${count === 1 ? "Right" : `All ${count} numbers are right`}, and central differences agree.`
 				: filled ? `Right so far: ${filled} of ${count}.` : `${count === 1 ? "One number" : `${count} numbers`} to compute; begin where you like.`);
 		} else {
