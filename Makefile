@@ -14,7 +14,7 @@ RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test test-offline fast kill-test model measure-model bench measure install lab draw notebooks lint lock clean
+.PHONY: help book test test-offline fast kill-test model measure-model bench measure install lab draw notebooks lint address lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ draw: .venv/cnnlib ## Open the chapter with the pad to draw on, in JupyterLab
 lint: .venv/cnnlib ## Check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+address: .venv/cnnlib ## Say where the repository is: URL=https://github.com/OWNER/NAME; with URL= it has no address
+	$(BIN)/python scripts/set_address.py $(URL)
 
 lock: ## Find the newest versions that pyproject.toml allows and pin them in requirements.txt (needs uv)
 	uv pip compile --universal --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \

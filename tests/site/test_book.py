@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -18,6 +19,7 @@ import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
+from PIL import Image
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from sphinx_external_toc.parsing import parse_toc_yaml
 
@@ -28,7 +30,7 @@ import execution  # noqa: E402
 BOOK = ROOT / "_build" / "html"
 PAGES = sorted(parse_toc_yaml(ROOT / "_toc.yml"))
 NOTEBOOKS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
-EVERY_PAGE = [*PAGES, "search", "genindex"]
+EVERY_PAGE = [*PAGES, "search", "genindex", "404"]
 ARTICLE = "article.bd-article, .bd-search-container"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -180,6 +182,99 @@ def test_links_lead_somewhere(page: str):
 
 def has_anchor(page: Path, anchor: str) -> bool:
     return parse(page).find(id=anchor) is not None
+
+
+# What it says to search engines, messengers, and those who cite it
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_page_describes_itself(page: str):
+    """In one or two sentences, which are about this page alone."""
+    head = parse(BOOK / f"{page}.html").head
+    (description,) = (tag["content"] for tag in head.select("meta[name=description]"))
+    assert 40 < len(description) <= 204
+    assert not re.search(r"[$\\`*]|\s[.,;:]|\[", description.removesuffix(" ..."))
+    icon = head.select_one("link[rel=icon]")["href"]
+    assert (BOOK / f"{page}.html").parent.joinpath(icon).exists()
+    if page in NOTEBOOKS:
+        assert description.split(".")[0] in " ".join(article(page).get_text().split())
+
+
+def test_the_card_is_of_the_size_that_messengers_show():
+    with Image.open(BOOK / "_static" / "card.png") as card:
+        assert card.size == (1200, 630)
+    assert (BOOK / "_static" / "card.png").stat().st_size < 100_000
+
+
+ADDRESS = "https://github.com/Ada/cnn"
+PAGES_ADDRESS = "https://ada.github.io/cnn/"
+
+
+def traces(page: BeautifulSoup) -> Iterator[str]:
+    """What on a page comes from the repository's address."""
+    yield from (tag["content"] for tag in page.select("meta[property], meta[name^=twitter]"))
+    yield from (tag["href"] for tag in page.select("link[rel=canonical], base"))
+    yield from (
+        link["href"] for link in page.select(".article-header-buttons a[href^=http], .header-article a[href^=http]")
+    )
+    yield from (
+        block.get_text() for block in page.select("pre") if "git" in block.get_text() or "url" in block.get_text()
+    )
+
+
+FRONT = """# A page
+
+This page is here to be described, and says so.
+
+```{clone-command}
+```
+
+```{install-command}
+```
+
+```{how-to-cite}
+:chapter: 1 A page
+```"""
+
+
+@pytest.mark.parametrize("address", ["", ADDRESS])
+def test_one_setting_holds_the_address(tiny: Path, address: str):
+    shutil.copy(ROOT / "CITATION.cff", tiny)
+    config = (tiny / "_config.yml").read_text("utf-8")
+    config, count = re.subn(r'(?m)^(repository:\n  url: )".*"$', rf'\1"{address}"', config)
+    assert count == 1
+    (tiny / "_config.yml").write_text(config, "utf-8")
+    (tiny / "_toc.yml").write_text("{format: jb-book, root: page, chapters: [{file: front}]}")
+    (tiny / "front.md").write_text(FRONT, "utf-8")
+    result = build(tiny, "print(6 * 7)")
+    assert result.returncode == 0, result.stderr
+    html = tiny / "_build" / "html"
+    page, front, missing = (parse_anew(html / f"{name}.html") for name in ("page", "front", "404"))
+    text = front.select_one(ARTICLE).get_text()
+    assert "note   = {Version" in text and "chapter 1: A page}" in text
+    assert front.select_one("meta[name=description]")["content"] == "This page is here to be described, and says so."
+    if not address:
+        assert [*traces(page), *traces(front), *traces(missing)] == []
+        assert "pip install . jupyterlab" in text
+        assert not (html / "sitemap.xml").exists()
+        return
+    assert f"git clone {ADDRESS}.git\ncd cnn" in text
+    assert f'pip install "cnnlib @ git+{ADDRESS}"' in text and f"url    = {{{PAGES_ADDRESS}}}" in text
+    found = list(traces(page))
+    for start in (
+        "https://mybinder.org/v2/gh/Ada/cnn/main?urlpath=lab/tree/page.ipynb",
+        "https://colab.research.google.com/github/Ada/cnn/blob/colab/page.ipynb",
+        f"{ADDRESS}/edit/main/page.ipynb",
+        f"{ADDRESS}/issues/new",
+    ):
+        assert any(link.startswith(start) for link in found), (start, found)
+    assert page.select_one("link[rel=canonical]")["href"] == f"{PAGES_ADDRESS}page.html"
+    assert page.select_one("meta[property='og:url']")["content"] == f"{PAGES_ADDRESS}page.html"
+    assert page.select_one("meta[property='og:image']")["content"] == f"{PAGES_ADDRESS}_static/card.png"
+    assert (html / "_static" / "card.png").exists()
+    assert missing.select_one("base")["href"] == PAGES_ADDRESS  # for it stands in for pages in all folders
+    sitemap = (html / "sitemap.xml").read_text("utf-8")
+    assert re.findall("<loc>(.*)</loc>", sitemap) == [f"{PAGES_ADDRESS}front.html", f"{PAGES_ADDRESS}page.html"]
 
 
 # How it is built
