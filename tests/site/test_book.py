@@ -3,6 +3,7 @@
 `make test` builds the book before it comes here. The second half looks at the pages in Chromium.
 """
 
+import gzip
 import http.server
 import os
 import re
@@ -277,6 +278,30 @@ def test_one_setting_holds_the_address(tiny: Path, address: str):
     assert re.findall("<loc>(.*)</loc>", sitemap) == [f"{PAGES_ADDRESS}front.html", f"{PAGES_ADDRESS}page.html"]
 
 
+WEIGHT = 1_500_000  # bytes over the wire, as a server that compresses sends them
+
+
+def over_the_wire(path: Path) -> int:
+    """Fonts are compressed already; a server compresses everything else that is text."""
+    content = path.read_bytes()
+    return len(content) if path.suffix in (".woff", ".woff2", ".png") else len(gzip.compress(content, 6))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_is_heavy(page: str):
+    """Page, scripts, styles, and as many fonts as formulas and the theme can ask for; pictures are left out."""
+    here = BOOK / f"{page}.html"
+    soup = parse(here)
+    addresses = [tag["src"] for tag in soup.select("script[src]")]
+    addresses += [tag["href"] for tag in soup.select("link[rel=stylesheet], link[rel=preload], link[rel=icon]")]
+    files = {(here.parent / urlsplit(address).path).resolve() for address in addresses}
+    fonts = list((BOOK / "_static" / "mathjax" / "output").rglob("*.woff"))
+    fonts += (BOOK / "_static" / "vendor").rglob("*.woff2")
+    text = re.sub(r"data:image/[^\"]*", "", here.read_text("utf-8"))
+    weight = sum(map(over_the_wire, {*files, *fonts})) + len(gzip.compress(text.encode(), 6))
+    assert weight < WEIGHT, f"{weight:,} bytes"
+
+
 # How it is built
 
 
@@ -302,9 +327,10 @@ Say why.
 Because of"""
 
 
-def build(root: Path, code: str, **environment: str) -> subprocess.CompletedProcess:
+def build(root: Path, code: str, anew: bool = True, **environment: str) -> subprocess.CompletedProcess:
     """Build a page on which `code` is part of the exercise's solution, as `make book` does."""
-    shutil.rmtree(root / "_build" / "html", ignore_errors=True)
+    if anew:
+        shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     new = nbformat.v4
     cells = [new.new_markdown_cell(PAGE), new.new_code_cell(code), new.new_markdown_cell("```{solution-end}\n```")]
     nbformat.write(new.new_notebook(cells=cells), root / "page.ipynb")
@@ -337,7 +363,7 @@ def test_solutions_can_be_left_out(tiny: Path):
     assert build(tiny, code).returncode == 0
     assert "Because" in shown(tiny)
     assert "42" in shown(tiny)
-    assert build(tiny, code, SOLUTIONS="0").returncode == 0
+    assert build(tiny, code, anew=False, SOLUTIONS="0").returncode == 0  # over the pages that have them
     built = [path for path in (tiny / "_build" / "html").rglob("page*") if path.is_file()]
     assert [path for path in built if "Because" in path.read_text("utf-8") or "6 * 7" in path.read_text("utf-8")] == []
     assert "Say why" in shown(tiny)
@@ -634,6 +660,22 @@ def test_search_finds_a_chapter(browser: Browser, server: str):
 def test_front_page_leads_into_the_book(browser: Browser, server: str):
     page = open_page(browser, f"{server}/index.html")
     page.wait_for_selector("article h1")
+    page.close()
+
+
+def test_a_page_prints_without_what_paper_cannot_do(browser: Browser, server: str):
+    """No button, no bar, and code that wraps; a live figure is as it stands, without its controls."""
+    page = open_page(browser, f"{server}/notebooks/07-max-pooling.html")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 900})
+    shown = "boxes => boxes.filter(box => box.checkVisibility()).map(box => box.outerHTML.slice(0, 80))"
+    bars = ".headerlink, .copybtn, .toggle-button, .prev-next-footer, .bd-header-article, .bd-sidebar, .lf-control"
+    assert page.locator(bars).evaluate_all(shown) == []
+    assert page.locator(".live-figure").first.is_visible()
+    wide = (
+        "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.slice(0, 80))"
+    )
+    assert page.locator("article.bd-article pre:visible").evaluate_all(wide) == []
     page.close()
 
 
