@@ -14,7 +14,7 @@ RECIPE := --architecture lenet5 --epochs 40 --augment --seed 0
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test test-offline fast kill-test model measure-model bench measure install lab draw notebooks lint lock clean
+.PHONY: help book test test-offline fast kill-test model measure-model bench measure install lab draw notebooks lint address lock pdf clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -98,6 +98,9 @@ test-newest test-oldest: test-%: ## Run the unit tests with the newest, or the o
 	    --resolution $(if $(filter oldest,$*),lowest-direct,highest)
 	CNNLIB_OFFLINE=1 _build/$*/bin/python -m pytest tests/cnnlib tests/cnnbook
 
+pdf: book ## Print the whole book: _build/book.pdf (needs Chromium)
+	$(BIN)/python scripts/make_pdf.py
+
 lab: .venv/cnnlib ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks $(AS_ROOT)
 
@@ -107,16 +110,20 @@ notebooks: .venv/cnnlib ## Execute the notebooks and store their outputs in them
 draw: .venv/cnnlib ## Open the chapter with the pad to draw on, in JupyterLab
 	$(BIN)/jupyter lab notebooks/15-draw.ipynb $(AS_ROOT)
 
-lint: .venv/cnnlib ## Check style and formatting
+lint: .venv/cnnlib ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+address: .venv/cnnlib ## Say where the repository is: URL=https://github.com/OWNER/NAME; with URL= it has no address
+	$(BIN)/python scripts/set_address.py $(URL)
 
 lock: ## Find the newest versions that pyproject.toml allows and pin them in requirements.txt (needs uv)
 	uv pip compile --universal --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \
 	    --no-emit-find-links --python-version 3.11 pyproject.toml --extra book --extra cluster --extra test -o requirements.txt
 
 clean: ## Remove what was built, but not .venv
-	rm -rf _build .hypothesis .pytest_cache .ruff_cache cnnlib.egg-info build
+	rm -rf _build .hypothesis .mypy_cache .pytest_cache .ruff_cache cnnlib.egg-info build
 
 # The environment, in two steps: the pinned packages, then cnnlib and cnnbook, from this folder and without a download.
 

@@ -11,6 +11,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -67,7 +68,7 @@ def errors_as_messages() -> Iterator[None]:
     except (click.exceptions.Exit, click.Abort):
         raise
     except click.ClickException as error:
-        error.message = printable(error.message)
+        error.message = printable(error.message)  # type: ignore[misc]
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
@@ -235,7 +236,7 @@ def train(
         x, t = (
             np.concatenate(pair) for pair in zip((x, t), variants(x, t, 0.5, np.random.default_rng(seed)), strict=True)
         )
-    callbacks = [cnnlib.CSVLogger(output.with_suffix(".csv"))]
+    callbacks: list[cnnlib.Callback] = [cnnlib.CSVLogger(output.with_suffix(".csv"))]
     if early_stopping:
         callbacks.append(cnnlib.EarlyStopping(early_stopping))
     click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
@@ -249,7 +250,7 @@ def train(
             optimizer=cnnlib.SGD(learning_rate, momentum=0.9, weight_decay=weight_decay),
             schedule=SCHEDULES[schedule],
             augment=Distortion() if augment else None,
-            validation=tuple(part[cut:] for part in parts),
+            validation=(parts[0][cut:], parts[1][cut:]),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
@@ -434,7 +435,7 @@ def start() -> None:
     """Run the command line; under ``mpiexec``, as one of several processes, which all end if one fails."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")  # no name of a file is worth an error
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no name of a file is worth an error
     try:
         run()
     finally:
@@ -461,7 +462,7 @@ def run() -> None:
     communicator = Communicator(MPI.COMM_WORLD)
     if communicator.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    status = 0
+    status: Any = 0
     try:
         main(obj=communicator, standalone_mode=False)
     except click.Abort:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -54,12 +55,12 @@ class Run:
         Set it to end the run after the present epoch.
     """
 
-    network: object
+    network: Any  # a Network, which imports this module
     optimizer: Optimizer
     rng: np.random.Generator
     epochs: int
     steps: int
-    communicator: object = None
+    communicator: Any = None  # a data_parallel.Communicator
     epoch: int = 0
     step: int = 0
     scale: float = 1.0
@@ -136,7 +137,7 @@ class FiniteCheck(Callback):
     """Stops a run whose numbers are no longer finite; the network then has the weights of its last good epoch."""
 
     def on_train_begin(self, run: Run) -> None:
-        self.first_loss = None
+        self.first_loss: Any = None  # a number from the first step on
         self.good = {name: check_finite(name, array).copy() for name, array in run.network.saved_arrays().items()}
 
     def on_step_end(self, run: Run) -> None:
@@ -178,7 +179,10 @@ class History(Callback):
 
     def begin_epoch(self) -> None:
         """Forget the last epoch."""
-        self.start, self.losses, self.accuracies, self.sizes = time.perf_counter(), [], [], []
+        self.start = time.perf_counter()
+        self.losses: list[float] = []
+        self.accuracies: list[float] = []
+        self.sizes: list[int] = []
 
     def on_step_end(self, run: Run) -> None:
         self.losses.append(run.loss)
@@ -220,7 +224,7 @@ class Checkpoint(Callback):
                     f"{run.optimizer!r} has taken {run.optimizer.steps} steps already: a run with a checkpoint begins "
                     "with a new optimizer"
                 )
-            state = self.load(run) if run.is_main else None
+            state: Any = self.load(run) if run.is_main else None
             if run.communicator is not None:
                 state = run.communicator.broadcast(state)
             restore_checkpoint(run, state)
@@ -268,7 +272,7 @@ class ProgressBar(Callback):
         # tqdm obeys TQDM_DISABLE in a terminal, but not in a notebook: stored notebooks want no bars.
         hidden = bool(os.environ.get("TQDM_DISABLE"))
         self.bar = tqdm(total=run.epochs * run.steps, initial=run.epoch * run.steps, unit="step", disable=hidden)
-        self.losses = collections.deque(maxlen=100)
+        self.losses: collections.deque[float] = collections.deque(maxlen=100)
 
     def on_step_end(self, run: Run) -> None:
         self.losses.append(run.loss)

@@ -15,6 +15,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def shown(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def check_instance(name: str, value, kind: type, example: str):
+def check_instance(name: str, value, kind: Any, example: str):
     """Return `value` if it is of that class; a TypeError that says what would be otherwise."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {example}, got {shown(value)}")
@@ -299,7 +300,7 @@ def check_padding(padding: str | int) -> str | int:
     return padding
 
 
-def check_patches(shape: tuple[int, int, int, int], kernel_size: int, stride: int) -> None:
+def check_patches(shape: tuple[int, ...], kernel_size: int, stride: int) -> None:
     """Raise a TypeError or ValueError if images of that shape have no patches."""
     check_positive_int("kernel_size", kernel_size)
     check_stride(stride)
@@ -375,12 +376,12 @@ def check_class_weights(weights: Sequence[float] | None) -> list[float] | None:
     """Return a list of finite numbers of at least 0, or None; TypeError or ValueError for anything else."""
     if weights is None:
         return None
-    weights = check_finite("weights", as_array("weights", weights, 1)).tolist()
-    if not weights or min(weights) < 0 or max(weights) == 0:
+    found: list[float] = check_finite("weights", as_array("weights", weights, 1)).tolist()
+    if not found or min(found) < 0 or max(found) == 0:
         raise ValueError(
-            f"weights must be a number of at least 0 for each class, not all of them 0, got {shown(weights)}"
+            f"weights must be a number of at least 0 for each class, not all of them 0, got {shown(found)}"
         )
-    return weights
+    return found
 
 
 def check_classes(weights: list[float], t: np.ndarray) -> None:
@@ -542,7 +543,7 @@ def check_validation(network, validation, loss) -> tuple[np.ndarray, np.ndarray]
     if not isinstance(validation, tuple | list) or len(validation) != 2:
         raise TypeError(f"validation must be a tuple of x and t, got {shown(validation)}")
     try:
-        return check_examples(network, *validation, loss)
+        return check_examples(network, validation[0], validation[1], loss)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation: {error}") from None
 

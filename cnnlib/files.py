@@ -22,7 +22,7 @@ from cnnlib.checks import DTYPES, check_finite, check_path, shown
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
     import msvcrt
 
 MAX_COST = 40  # the most that JSON text costs: each of many empty lists has three bytes, and takes a hundred

@@ -67,6 +67,13 @@ def gradient_check(
         If an argument cannot be checked with.
     GradientError
         If one is above the tolerance; the message names the array and the index of the worst entry.
+
+    Examples
+    --------
+    >>> from cnnlib import Dense
+    >>> errors = gradient_check(Dense(3, 2, rng=0), np.ones((4, 3)))
+    >>> sorted(errors), max(errors.values()) < 1e-7
+    (['dW', 'db', 'dx'], True)
     """
     rng, step = checks.as_rng(rng), checks.check_number("step", step, "(0, inf)")
     tolerance = checks.check_number("tolerance", tolerance, "(0, inf]")

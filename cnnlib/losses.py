@@ -43,6 +43,15 @@ class MeanSquaredError(Loss):
     """``L = 1/(N M) * sum over n, m of (y - t)^2``, for predictions and targets of shape ``(N, M)``.
 
     Of images, it is the mean over all numbers of all pixels.
+
+    Examples
+    --------
+    >>> y, t = np.array([[1.0], [4.0]]), np.array([[1.0], [2.0]])
+    >>> MeanSquaredError().value(y, t)
+    2.0
+    >>> MeanSquaredError().gradient(y, t)
+    array([[0.],
+           [2.]])
     """
 
     def value(self, y: np.ndarray, t: np.ndarray) -> float:
@@ -190,6 +199,12 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.fl
     ------
     TypeError, ValueError
         If a label is not a whole number from 0 to ``classes - 1``; if there are more than a million classes.
+
+    Examples
+    --------
+    >>> one_hot(np.array([2, 0]), 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
     """
     labels, dtype = checks.check_labels(labels, classes), checks.check_number_dtype(dtype)
     if labels.ndim == 1:

@@ -36,6 +36,17 @@ class Network(Sequential):
     which nobody can tell the scale, and floating-point numbers above `max_input`, which are pixels that nobody has
     divided. If uint8 holds nothing above 1, it is a mask rather than pixels, and there is a warning. Features (D,) are
     taken as they are, so uint8 is refused there.
+
+    Examples
+    --------
+    >>> from cnnlib import Dense, ReLU, Softmax
+    >>> network = Network([Dense(4, 8, rng=0), ReLU(), Dense(8, 3, rng=1), Softmax()], input_shape=(4,))
+    >>> network.parameter_count
+    67
+    >>> network.predict(np.zeros((5, 4))).shape
+    (5, 3)
+    >>> len(network[:-1])
+    3
     """
 
     def __init__(self, layers: list[Layer], input_shape: tuple[int, ...], max_input: float | None = 32.0):

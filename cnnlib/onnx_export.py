@@ -78,7 +78,7 @@ class _Graph:
         kind = type(layer)
         if kind in (Sequential, Network, Residual, Skip):
             y, inner_shape = x, shape
-            for inner in layer:
+            for inner in layer:  # type: ignore[attr-defined]
                 y, inner_shape = self.add(inner, y, inner_shape), inner.output_shape(inner_shape)
             if kind is Residual:
                 return self.node("Add", [x, y])
@@ -138,7 +138,7 @@ def _upsampling(layer: Upsampling, shape: tuple[int, ...]) -> tuple:
 
 
 # For each layer: the name of the node, its arrays, and its attributes.
-_NODES: dict[type[Layer], Callable[[Layer, tuple[int, ...]], tuple]] = {
+_NODES: dict[type[Layer], Callable[..., tuple]] = {
     AveragePooling: _average_pooling,
     BatchNormalization: _batch_normalization,
     Convolutional: _convolution,

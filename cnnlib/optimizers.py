@@ -35,8 +35,8 @@ class Optimizer(Configured):
         self.learning_rate = check_number("learning_rate", learning_rate, "(0, inf)")
         self.weight_decay = check_number("weight_decay", weight_decay, "[0, inf)")
         self.steps = 0
-        self.state = {}
-        self.parameters = None
+        self.state: dict[str, list[np.ndarray]] = {}
+        self.parameters: list[np.ndarray] | None = None
 
     def step(self, pairs: Pairs, scale: float = 1.0) -> None:
         """Move every parameter once, with the learning rate ``learning_rate * scale``.
@@ -48,9 +48,9 @@ class Optimizer(Configured):
         """
         check_number("scale", scale)
         pairs = check_pairs(self, pairs)
-        self.parameters = [parameter for parameter, _ in pairs]
+        self.parameters = parameters = [parameter for parameter, _ in pairs]
         if not self.steps:
-            self.state = {name: [*map(np.zeros_like, self.parameters)] for name in self.state_names}
+            self.state = {name: [*map(np.zeros_like, parameters)] for name in self.state_names}
         self.steps += 1
         for index, (parameter, gradient) in enumerate(pairs):
             self.update(index, parameter, gradient, self.learning_rate * scale)

@@ -16,6 +16,9 @@ def show_images(
     images: np.ndarray, titles: Sequence[str] | None = None, columns: int = 10, colors: Sequence[str] | None = None
 ) -> None:
     """Show grey images (N, H, W) in rows, dark ink on light paper, each with a title if there are titles."""
+    if not len(images):
+        print("There is no image to show.")  # such as the mistakes of a network that made none
+        return
     rows = -(-len(images) // columns)
     lines = 0 if titles is None else 1 + max(title.count("\n") for title in titles)
     height = 0.72 + 0.2 * lines
@@ -108,7 +111,16 @@ def plot_regions(network, x: np.ndarray, labels: np.ndarray, resolution: int = 1
     axis.contour(across, up, share, levels=[0.5], colors="black", linestyles="--", linewidths=1)
     for label, marker in ((0, "o"), (1, "s")):
         some = x[np.asarray(labels) == label]
-        axis.scatter(*some.T, s=70, marker=marker, color="white", edgecolor="black", zorder=3, label=f"class {label}")
+        axis.scatter(
+            some[:, 0],
+            some[:, 1],
+            s=70,
+            marker=marker,
+            color="white",
+            edgecolor="black",
+            zorder=3,
+            label=f"class {label}",
+        )
     axis.set(xlabel="$x_1$", ylabel="$x_2$")
     axis.grid(False)
     axis.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.16))

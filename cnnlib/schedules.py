@@ -16,7 +16,13 @@ def constant(progress: float) -> float:
 
 
 def cosine(progress: float) -> float:
-    """Lower the learning rate from its full value to zero, along half a cosine wave."""
+    """Lower the learning rate from its full value to zero, along half a cosine wave.
+
+    Examples
+    --------
+    >>> [float(cosine(progress).round(2)) for progress in (0, 0.5, 1)]
+    [1.0, 0.5, 0.0]
+    """
     check_number("progress", progress, "[0, 1]")
     return 0.5 * (1 + np.cos(np.pi * progress))
 

@@ -32,6 +32,15 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 
+LANGUAGE = {  # what a kernel would say, less its version; nbconvert needs it to write a script
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+
 
 def state(root: Path) -> str:
     """Describe everything that a notebook's outputs depend on, apart from its own code."""
@@ -143,7 +152,7 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     if Path(app.env.doc2path(docname)).suffix != ".ipynb":
         return
     notebook = nbformat.reads(source[0], as_version=4)
-    notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
+    notebook.metadata.language_info = LANGUAGE
     for cell, outputs in zip(code_cells(notebook), stored(app, docname)["outputs"], strict=True):
         cell.outputs = [nbformat.from_dict(output) for output in outputs]
         cell.source = cell.source.removeprefix("%%solution\n")  # which is for those who run the notebook: see cnnbook
@@ -189,7 +198,7 @@ def canonical(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """
     notebook = nbformat.from_dict(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": LANGUAGE})
     in_solution = False
     for cell in notebook.cells:
         kept = {k: v for k, v in cell.metadata.items() if k in ("mystnb", "tags")}

@@ -4,6 +4,8 @@ sphinx-exercise has an option for this, but it leaves the code cells of a soluti
 """
 
 import os
+import shutil
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -38,8 +40,15 @@ def keep_sources_back(app: Sphinx, config) -> None:
         config.html_theme_options["use_download_button"] = False
 
 
+def remove_old_sources(app: Sphinx) -> None:
+    """A build over an older one with solutions would leave the notebooks that were offered there."""
+    if not shown() and app.builder.format == "html":
+        shutil.rmtree(Path(app.outdir) / "_sources", ignore_errors=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", keep_sources_back)
+    app.connect("builder-inited", remove_old_sources)
     # Before Sphinx collects labels, headings and images.
     app.connect("doctree-read", remove_solutions, priority=100)
     app.connect("doctree-read", unwrap_contents, priority=100)

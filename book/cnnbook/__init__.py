@@ -17,6 +17,15 @@ def leave_out_solution(lines: list[str]) -> list[str]:
     return lines[1:] if os.environ.get("CNNBOOK_PAGE") else [f"print({NOT_RUN!r})\n"]
 
 
+def solution(line: str, cell: str) -> None:
+    """Do the same in a script that nbconvert has made of a notebook, where `%%solution` is called as a magic."""
+    if os.environ.get("CNNBOOK_PAGE"):
+        shell.run_cell(cell).raise_error()
+    else:
+        print(NOT_RUN)
+
+
 shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 if shell is not None:
     shell.input_transformers_cleanup.append(leave_out_solution)
+    shell.register_magic_function(solution, "cell")

@@ -81,7 +81,8 @@ class Distortion:
         if images.dtype == np.uint8:
             images = images / np.float32(255)
         images = self.change_stroke_width(images.astype(np.float32, copy=False), rng)
-        return bilinear_sample(images, *self.sources(*images.shape, rng))
+        N, H, W = images.shape
+        return bilinear_sample(images, *self.sources(N, H, W, rng))
 
     def sources(self, N: int, H: int, W: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return where each pixel of the new images comes from: rows and columns, both (N, H, W)."""

@@ -285,7 +285,9 @@ def _cache_folder() -> Path:
 def _find(source: _Source) -> dict[str, Path]:
     """Return where below CNNLIB_DATA the source's four files are; nothing if none of them is there."""
     root = _folder_in("CNNLIB_DATA")
-    for name in (*source.folders, *SHARED_FOLDERS) if root else ():
+    if root is None:
+        return {}
+    for name in (*source.folders, *SHARED_FOLDERS):
         folder = root / name
         paths = {part: path for part, file in source.files.items() if (path := _find_file(folder, file))}
         if not paths or (name in SHARED_FOLDERS and _is_of_another(paths, source)):

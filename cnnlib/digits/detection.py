@@ -30,7 +30,7 @@ def encode(scenes: Scenes) -> np.ndarray:
         cells = np.minimum(centres.astype(int), GRID - 1)
         for (row, column), centre, size, label in zip(cells, centres, sizes, labels, strict=True):
             place = np.concatenate([centre - (row, column), np.log(size / TYPICAL)])
-            target[:, row, column] = [1, *place, *one_hot([label], 10)[0]]
+            target[:, row, column] = [1, *place, *one_hot(np.array([label]), 10)[0]]
     return t
 
 

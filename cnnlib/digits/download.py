@@ -132,7 +132,7 @@ class _LimitedBuffer(io.BytesIO):
         super().__init__()
         self.limit, self.received = limit, 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data) -> int:
         if self.received + len(data) > self.limit:
             raise ValueError(f"it sends more than {self.limit:,} bytes")
         self.received += len(data)

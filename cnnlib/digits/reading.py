@@ -77,7 +77,8 @@ def steps_of(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def lines_of(boxes: np.ndarray) -> np.ndarray:
     """Return in which line of writing each box stands, from 0 at the top: those that overlap in height by a half."""
-    lines, ends = np.zeros(len(boxes), int), []
+    lines = np.zeros(len(boxes), int)
+    ends: list[tuple[float, float]] = []
     for index in np.argsort(boxes[:, 0] + boxes[:, 2], kind="stable"):
         top, bottom = boxes[index, 0], boxes[index, 2]
         if ends and min(bottom, ends[-1][1]) - max(top, ends[-1][0]) >= 0.4 * min(

@@ -146,7 +146,7 @@ def place_all(
             found = place(images[index], [box for *_, box in placed], rng, heights, max_overlap)
             if found is None:
                 break
-            placed.append((index, *found))
+            placed.append((int(index), *found))
         else:
             return placed
     raise ValueError(f"found no places for {count} digits of heights {heights} in {SIZE} x {SIZE} pixels")

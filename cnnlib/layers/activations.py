@@ -15,6 +15,11 @@ class ReLU(Layer):
         any
     Output shape
         the same
+
+    Examples
+    --------
+    >>> ReLU().forward(np.array([[-1.0, 0.0, 2.0]]))
+    array([[0., 0., 2.]])
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -53,6 +58,11 @@ class Softmax(Layer):
         ``(N, M)``, or ``(N, M, H, W)`` for scores of every pixel
     Output shape
         the same; the M numbers are positive and sum to 1
+
+    Examples
+    --------
+    >>> Softmax().forward(np.log([[1.0, 3.0]])).round(3)
+    array([[0.25, 0.75]])
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:

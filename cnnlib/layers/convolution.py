@@ -123,6 +123,12 @@ class Convolutional(Layer):
     ----------
     W, dW : ndarray of shape (F, C, K, K)
     b, db : ndarray of shape (F,)
+
+    Examples
+    --------
+    >>> layer = Convolutional(1, 6, kernel_size=5, padding="same", rng=0)
+    >>> layer.forward(np.zeros((8, 1, 28, 28), np.float32)).shape
+    (8, 6, 28, 28)
     """
 
     params = ("W", "b")

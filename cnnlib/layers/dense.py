@@ -30,6 +30,16 @@ class Dense(Layer):
     ----------
     W, dW : ndarray of shape (D, M)
     b, db : ndarray of shape (M,)
+
+    Examples
+    --------
+    >>> layer = Dense(3, 2, rng=0)
+    >>> layer.forward(np.ones((4, 3), np.float32)).shape
+    (4, 2)
+    >>> layer.backward(np.ones((4, 2), np.float32)).shape
+    (4, 3)
+    >>> layer.dW.shape, layer.db
+    ((3, 2), array([4., 4.], dtype=float32))
     """
 
     params = ("W", "b")

@@ -14,6 +14,11 @@ class Flatten(Layer):
         ``(N, C, H, W)``, or any other ``(N, ...)``
     Output shape
         ``(N, C * H * W)``
+
+    Examples
+    --------
+    >>> Flatten().forward(np.zeros((64, 16, 5, 5))).shape
+    (64, 400)
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:

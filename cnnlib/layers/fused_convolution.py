@@ -227,7 +227,7 @@ def fuse(layer: Layer) -> Layer:
     return twin
 
 
-def _fuse_runs(layers: list[Layer]) -> list[Layer]:
+def _fuse_runs(layers: list) -> list[Layer]:
     fused, rest = [], list(layers)
     while rest:
         kinds = [type(layer) for layer in rest[:3]]

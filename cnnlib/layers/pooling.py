@@ -26,6 +26,16 @@ class MaxPooling(Layer):
         ``(N, C, H, W)``
     Output shape
         ``(N, C, h, w)`` with ``h = (H - size) // stride + 1``, and w likewise
+
+    Examples
+    --------
+    >>> x = np.array([[[[1.0, 5.0], [2.0, 3.0]]]])
+    >>> layer = MaxPooling(2)
+    >>> layer.forward(x).item()
+    5.0
+    >>> layer.backward(np.ones((1, 1, 1, 1)))[0, 0]
+    array([[0., 1.],
+           [0., 0.]])
     """
 
     def __init__(self, size: int = 2, stride: int | None = None):

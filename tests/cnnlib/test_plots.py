@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from cnnlib.plots import confusion_matrix, plot_confusion, plot_reliability
+from cnnlib.plots import confusion_matrix, plot_confusion, plot_reliability, show_predictions
 
 
 def test_confusion_matrix_counts_true_classes_in_rows():
@@ -44,3 +44,10 @@ def test_reliability_plot_groups_by_confidence():
     assert points["o"] == pytest.approx([0.55, 0.55])  # as sure as it should be
     assert points["s"] == pytest.approx([1.0, 0.8])  # too sure
     assert [text.get_text() for text in axis.texts] == ["100", "50"]
+
+
+def test_no_image_is_no_error(capsys):
+    """A network may make no mistake, and a chapter shows its mistakes."""
+    show_predictions(np.zeros((0, 28, 28)), np.zeros((0, 10)), np.zeros(0, int))
+    assert capsys.readouterr().out == "There is no image to show.\n"
+    assert plt.get_fignums() == []

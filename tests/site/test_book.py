@@ -3,6 +3,7 @@
 `make test` builds the book before it comes here. The second half looks at the pages in Chromium.
 """
 
+import gzip
 import http.server
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -18,6 +20,7 @@ import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
+from PIL import Image
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from sphinx_external_toc.parsing import parse_toc_yaml
 
@@ -30,7 +33,7 @@ from cnnbook.display import scripts_of  # noqa: E402
 BOOK = ROOT / "_build" / "html"
 PAGES = sorted(parse_toc_yaml(ROOT / "_toc.yml"))
 NOTEBOOKS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
-EVERY_PAGE = [*PAGES, "search", "genindex"]
+EVERY_PAGE = [*PAGES, "search", "genindex", "404"]
 ARTICLE = "article.bd-article, .bd-search-container"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -203,6 +206,123 @@ def has_anchor(page: Path, anchor: str) -> bool:
     return parse(page).find(id=anchor) is not None
 
 
+# What it says to search engines, messengers, and those who cite it
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_page_describes_itself(page: str):
+    """In one or two sentences, which are about this page alone."""
+    head = parse(BOOK / f"{page}.html").head
+    (description,) = (tag["content"] for tag in head.select("meta[name=description]"))
+    assert 40 < len(description) <= 204
+    assert not re.search(r"[$\\`*]|\s[.,;:]|\[", description.removesuffix(" ..."))
+    icon = head.select_one("link[rel=icon]")["href"]
+    assert (BOOK / f"{page}.html").parent.joinpath(icon).exists()
+    if page in NOTEBOOKS:
+        assert description.split(".")[0] in " ".join(article(page).get_text().split())
+
+
+def test_the_card_is_of_the_size_that_messengers_show():
+    with Image.open(BOOK / "_static" / "card.png") as card:
+        assert card.size == (1200, 630)
+    assert (BOOK / "_static" / "card.png").stat().st_size < 100_000
+
+
+ADDRESS = "https://github.com/Ada/cnn"
+PAGES_ADDRESS = "https://ada.github.io/cnn/"
+
+
+def traces(page: BeautifulSoup) -> Iterator[str]:
+    """What on a page comes from the repository's address."""
+    yield from (tag["content"] for tag in page.select("meta[property], meta[name^=twitter]"))
+    yield from (tag["href"] for tag in page.select("link[rel=canonical], base"))
+    yield from (
+        link["href"] for link in page.select(".article-header-buttons a[href^=http], .header-article a[href^=http]")
+    )
+    yield from (
+        block.get_text() for block in page.select("pre") if "git" in block.get_text() or "url" in block.get_text()
+    )
+
+
+FRONT = """# A page
+
+This page is here to be described, and says so.
+
+```{clone-command}
+```
+
+```{install-command}
+```
+
+```{how-to-cite}
+:chapter: 1 A page
+```"""
+
+
+@pytest.mark.parametrize("address", ["", ADDRESS])
+def test_one_setting_holds_the_address(tiny: Path, address: str):
+    shutil.copy(ROOT / "CITATION.cff", tiny)
+    config = (tiny / "_config.yml").read_text("utf-8")
+    config, count = re.subn(r'(?m)^(repository:\n  url: )".*"$', rf'\1"{address}"', config)
+    assert count == 1
+    (tiny / "_config.yml").write_text(config, "utf-8")
+    (tiny / "_toc.yml").write_text("{format: jb-book, root: page, chapters: [{file: front}]}")
+    (tiny / "front.md").write_text(FRONT, "utf-8")
+    result = build(tiny, "print(6 * 7)")
+    assert result.returncode == 0, result.stderr
+    html = tiny / "_build" / "html"
+    page, front, missing = (parse_anew(html / f"{name}.html") for name in ("page", "front", "404"))
+    text = front.select_one(ARTICLE).get_text()
+    assert "note   = {Version" in text and "chapter 1: A page}" in text
+    assert front.select_one("meta[name=description]")["content"] == "This page is here to be described, and says so."
+    if not address:
+        assert [*traces(page), *traces(front), *traces(missing)] == []
+        assert "pip install . jupyterlab" in text
+        assert not (html / "sitemap.xml").exists()
+        return
+    assert f"git clone {ADDRESS}.git\ncd cnn" in text
+    assert f'pip install "cnnlib @ git+{ADDRESS}"' in text and f"url    = {{{PAGES_ADDRESS}}}" in text
+    found = list(traces(page))
+    for start in (
+        "https://mybinder.org/v2/gh/Ada/cnn/main?urlpath=lab/tree/page.ipynb",
+        "https://colab.research.google.com/github/Ada/cnn/blob/colab/page.ipynb",
+        f"{ADDRESS}/edit/main/page.ipynb",
+        f"{ADDRESS}/issues/new",
+    ):
+        assert any(link.startswith(start) for link in found), (start, found)
+    assert page.select_one("link[rel=canonical]")["href"] == f"{PAGES_ADDRESS}page.html"
+    assert page.select_one("meta[property='og:url']")["content"] == f"{PAGES_ADDRESS}page.html"
+    assert page.select_one("meta[property='og:image']")["content"] == f"{PAGES_ADDRESS}_static/card.png"
+    assert (html / "_static" / "card.png").exists()
+    assert missing.select_one("base")["href"] == PAGES_ADDRESS  # for it stands in for pages in all folders
+    sitemap = (html / "sitemap.xml").read_text("utf-8")
+    assert re.findall("<loc>(.*)</loc>", sitemap) == [f"{PAGES_ADDRESS}front.html", f"{PAGES_ADDRESS}page.html"]
+
+
+WEIGHT = 1_500_000  # bytes over the wire, as a server that compresses sends them
+
+
+def over_the_wire(path: Path) -> int:
+    """Fonts are compressed already; a server compresses everything else that is text."""
+    content = path.read_bytes()
+    return len(content) if path.suffix in (".woff", ".woff2", ".png") else len(gzip.compress(content, 6))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_is_heavy(page: str):
+    """Page, scripts, styles, and as many fonts as formulas and the theme can ask for; pictures are left out."""
+    here = BOOK / f"{page}.html"
+    soup = parse(here)
+    addresses = [tag["src"] for tag in soup.select("script[src]")]
+    addresses += [tag["href"] for tag in soup.select("link[rel=stylesheet], link[rel=preload], link[rel=icon]")]
+    files = {(here.parent / urlsplit(address).path).resolve() for address in addresses}
+    fonts = list((BOOK / "_static" / "mathjax" / "output").rglob("*.woff"))
+    fonts += (BOOK / "_static" / "vendor").rglob("*.woff2")
+    text = re.sub(r"data:image/[^\"]*", "", here.read_text("utf-8"))
+    weight = sum(map(over_the_wire, {*files, *fonts})) + len(gzip.compress(text.encode(), 6))
+    assert weight < WEIGHT, f"{weight:,} bytes"
+
+
 # How it is built
 
 
@@ -228,9 +348,10 @@ Say why.
 Because of"""
 
 
-def build(root: Path, code: str, **environment: str) -> subprocess.CompletedProcess:
+def build(root: Path, code: str, anew: bool = True, **environment: str) -> subprocess.CompletedProcess:
     """Build a page on which `code` is part of the exercise's solution, as `make book` does."""
-    shutil.rmtree(root / "_build" / "html", ignore_errors=True)
+    if anew:
+        shutil.rmtree(root / "_build" / "html", ignore_errors=True)
     new = nbformat.v4
     cells = [new.new_markdown_cell(PAGE), new.new_code_cell(code), new.new_markdown_cell("```{solution-end}\n```")]
     nbformat.write(new.new_notebook(cells=cells), root / "page.ipynb")
@@ -263,7 +384,7 @@ def test_solutions_can_be_left_out(tiny: Path):
     assert build(tiny, code).returncode == 0
     assert "Because" in shown(tiny)
     assert "42" in shown(tiny)
-    assert build(tiny, code, SOLUTIONS="0").returncode == 0
+    assert build(tiny, code, anew=False, SOLUTIONS="0").returncode == 0  # over the pages that have them
     built = [path for path in (tiny / "_build" / "html").rglob("page*") if path.is_file()]
     assert [path for path in built if "Because" in path.read_text("utf-8") or "6 * 7" in path.read_text("utf-8")] == []
     assert "Say why" in shown(tiny)
@@ -567,6 +688,22 @@ def test_search_finds_a_chapter(browser: Browser, server: str):
 def test_front_page_leads_into_the_book(browser: Browser, server: str):
     page = open_page(browser, f"{server}/index.html")
     page.wait_for_selector("article h1")
+    page.close()
+
+
+def test_a_page_prints_without_what_paper_cannot_do(browser: Browser, server: str):
+    """No button, no bar, and code that wraps; a live figure is as it stands, without its controls."""
+    page = open_page(browser, f"{server}/notebooks/07-max-pooling.html")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 900})
+    shown = "boxes => boxes.filter(box => box.checkVisibility()).map(box => box.outerHTML.slice(0, 80))"
+    bars = ".headerlink, .copybtn, .toggle-button, .prev-next-footer, .bd-header-article, .bd-sidebar, .lf-control"
+    assert page.locator(bars).evaluate_all(shown) == []
+    assert page.locator(".live-figure").first.is_visible()
+    wide = (
+        "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.slice(0, 80))"
+    )
+    assert page.locator("article.bd-article pre:visible").evaluate_all(wide) == []
     page.close()
 
 

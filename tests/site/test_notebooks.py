@@ -1,7 +1,9 @@
 """A chapter and its module of `cnnbook` belong together: the one uses all that the other has, and nothing else."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -142,3 +144,77 @@ def test_a_question_has_a_folded_answer(name):
         after = [cell for cell in cells[index + 1 :] if cell.get("outputs") or cell.cell_type == "markdown"]
         if after[0].cell_type == "code" and 'judge(network, "before")' not in after[0].source:  # the start is no answer
             assert "hide-output" in after[0].metadata.get("tags", []), cell.source
+
+
+# Alone: what a reader does with a chapter away from the book
+
+
+def test_a_chapter_becomes_a_script_that_runs_and_a_page(tmp_path):
+    """By nbconvert. The script runs, leaves solutions out as "Run All" does, and the page has its pictures in it."""
+    path = NOTEBOOKS["flatten"]
+    for kind in ("script", "html"):
+        command = [sys.executable, "-m", "nbconvert", f"--to={kind}", "--log-level=ERROR", f"--output-dir={tmp_path}"]
+        subprocess.run([*command, path], check=True)
+    script, page = tmp_path / f"{path.stem}.py", tmp_path / f"{path.stem}.html"
+    environment = {name: value for name, value in os.environ.items() if name != "CNNBOOK_PAGE"}
+    command = [sys.executable, "-m", "IPython", script]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(cnnbook.NOT_RUN) == sum(cell.cell_type == "code" for cell in solutions("flatten"))
+    text = page.read_text("utf-8")
+    assert "<h1" in text and "{solution-start}" in text
+    assert len(re.findall(r'<img\b[^>]*src="(?!data:)', text)) == 0
+
+
+def imported(name: str) -> set[str]:
+    """The packages that the code of a chapter imports."""
+    nodes = list(ast.walk(ast.parse(sources(name, "code"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
+ALWAYS = {
+    "IPython",
+    "cnnbook",
+    "cnnlib",
+    "ipywidgets",
+    "matplotlib",
+    "numpy",
+    "PIL",
+    "scipy",
+    "skimage",
+    "threadpoolctl",
+}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_chapter_needs_nothing_but_the_library(name):
+    """What it imports comes with `pip install cnnlib`, or is only used where it is found."""
+    tried = {"torch"} if name == "behind_the_scenes" else set()
+    assert imported(name) - ALWAYS - tried == set()
+
+
+def test_chapters_run_away_from_the_repository(tmp_path):
+    """On a wheel of the library, in a folder of their own: two of them; CNNLIB_ALONE names others, or "all"."""
+    chosen = os.environ.get("CNNLIB_ALONE", "flatten broken_gradients").split()
+    chosen = list(NOTEBOOKS) if chosen == ["all"] else chosen
+    source, installed, away = (tmp_path / name for name in ("source", "installed", "away"))
+    keep_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("cnnlib", "book/cnnbook", "book/_static"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=keep_out)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--no-build-isolation", f"--target={installed}", source], check=True)
+    away.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CNNBOOK_")}
+    environment["PYTHONPATH"] = str(installed)
+    for name in chosen:
+        notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
+        where = f"import cnnlib, cnnbook\nassert cnnlib.__file__.startswith({str(installed)!r}), cnnlib.__file__"
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(where))
+        nbformat.write(notebook, away / f"{name}.ipynb")
+        command = [sys.executable, "-m", "jupyter", "execute", "--timeout=900", f"{name}.ipynb"]
+        result = subprocess.run(command, cwd=away, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{name}\n{result.stderr[-3000:]}"
