@@ -65,9 +65,10 @@ def tokens_of(page: str) -> list[Token]:
 
 
 def chapter_of(page: str) -> str:
-    """The name by which the notation page calls a chapter: its number, or "lab"; empty for any other page."""
+    """The name by which the notation page calls a chapter: its number, "lab" or "fused"; empty for any other page."""
     name = page.rpartition("/")[2]
-    return "lab" if name == "broken-gradients" else str(int(name[:2])) if name[:2].isdigit() else ""
+    named = {"broken-gradients": "lab", "fused-convolution": "fused"}
+    return named.get(name, str(int(name[:2])) if name[:2].isdigit() else "")
 
 
 # Symbols
@@ -441,7 +442,7 @@ NOT_OF_FIGURES = {
     "15": "dark on bright|bright_on_dark|ground is bright|the border is bright|blackboard|ex-15-bright",
     "how": "light and dark",
 }
-LATER_CHAPTERS = [page for page in NOTEBOOKS if chapter_of(page) in {*map(str, range(1, 24)), "lab", ""}]
+LATER_CHAPTERS = [page for page in NOTEBOOKS if chapter_of(page) in {*map(str, range(1, 24)), "fused", "lab", ""}]
 
 
 @pytest.mark.parametrize("page", LATER_CHAPTERS)

@@ -155,6 +155,7 @@ def test_images_have_alternative_text(page: str):
 
 CHAPTERS = {page: str(int(page.split("/")[1][:2])) for page in NOTEBOOKS if page.split("/")[1][:2].isdigit()}
 NUMBERS = CHAPTERS | {"notebooks/all-gradients": "B", "notebooks/broken-gradients": "C", "notebooks/how-we-know": "E"}
+NUMBERS["notebooks/fused-convolution"] = "F"
 
 
 @pytest.mark.parametrize("page", NUMBERS)

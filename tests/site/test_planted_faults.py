@@ -41,6 +41,8 @@ EVERY_PEN = "test_every_digit_size_and_pen"
 ADVERSARIAL = "test_values_gradients_and_the_adversarial_step"
 FORGETS = "test_without_replay_it_forgets"
 ORDERS = "test_every_order_and_rule"
+PIECES = "test_every_piece_shows_what_is_counted"
+ONE_IMAGE = {"peak": 100, "bandwidth": 25, "batch": 1}
 SCORES = "test_scores_temperatures_and_shifts"
 FAULTS = [
     ("neuron", SLIDERS, [], "", "[[next[0]], [next[1]]]", "[[next[1]], [next[0]]]"),
@@ -204,6 +206,11 @@ FAULTS = [
     ("autograd", ORDERS, ["add", "complete"], "", "slopes[parents[k]] + share : share", "share : share"),
     ("autograd", ORDERS, ["add", "once"], "", "slopes: () => [1, -1]", "slopes: () => [1, 1]"),
     ("autograd", ORDERS, ["add", "complete"], "", "slopes: (w, x) => [x, w]", "slopes: (w, x) => [w, x]"),
+    ("roofline", PIECES, ["columns", ONE_IMAGE], "", "piece.numbers * batch.value + piece.constant", "piece.numbers"),
+    ("roofline", PIECES, ["fused", ONE_IMAGE], "", "const bytes = 4 *", "const bytes = 8 *"),
+    ("roofline", PIECES, ["separate", ONE_IMAGE], "", "if (moving > computing) all.waiting", "if (moving) all.waiting"),
+    ("roofline", "test_the_ladder_is_the_reference_run", [], "", "operations / seconds", "data.peak / seconds"),
+    ("roofline", "test_points_lie_on_the_roofline", [], "", "up(operations / least / 1e9)", "up(peak.value)"),
     ("fine-tuning", FORGETS, [], "", "data.set(parameters[k])", "data.set(parameters[k].map((p) => -p))"),
     ("fine-tuning", FORGETS, [], "", "count / counts[digit]", "count / total"),
     ("fine-tuning", FORGETS, [], "", "number(next[digit], 2)", "number(old[digit], 2)"),
