@@ -19,7 +19,8 @@ CHANGES = [
         r'<div class="bd-sidebar-primary bd-sidebar\1" role="complementary" aria-label="The book">',
     ),
     (re.compile(r'<form class="bd-search'), '<form role="search" class="bd-search'),
-    # A button is called what is written on it.
+    # What can be pressed is called what is written on it.
+    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*" title="Search") aria-label="Search"'), r"\1"),
 ]
 

@@ -81,7 +81,7 @@ liveFigure.define("chain-rule", (figure, data) => {
 		const box = draw("rect", { x: px - 36, y: py - 21, width: 72, height: 42, rx: 7 });
 		const value = draw("text", { x: px, y: py - 4, "text-anchor": "middle" });
 		const slope = draw("text", { x: px, y: py + 14, "text-anchor": "middle", style: "font-weight: 700" });
-		const node = draw("g", { role: "button", tabindex: 0, style: "cursor: pointer", "data-node": name }, box, value, slope);
+		const node = draw("g", { role: "button", tabindex: 0, style: "cursor: pointer", "data-node": name }, box, value, " ", slope);
 		const choose = () => { chosen = name; redraw(); };
 		node.addEventListener("click", choose);
 		node.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } });
