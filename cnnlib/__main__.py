@@ -94,6 +94,20 @@ def percent(p: float) -> str:
     return "> 99.9%" if p >= 0.9995 else f"{p:.1%}"
 
 
+class EpochLines(cnnlib.Callback):
+    """Prints a line after each epoch, where a progress bar would come in pieces: in a pipe, a file, a log."""
+
+    def on_epoch_end(self, run) -> None:
+        if run.is_main:
+            loss, share = (run.history[name][-1] for name in ("loss", "validation_accuracy"))
+            click.echo(f"Epoch {run.epoch} of {run.epochs}: loss {loss:.4f}, validation accuracy {share:.2%}")
+
+
+def share_of(right: np.ndarray) -> str:
+    """Return which share is right, never rounded up: 99.97% is not all."""
+    return f"all {len(right)}" if right.all() else f"{np.floor(1000 * right.mean()) / 10:.1f}%"
+
+
 def load_model(path: Path | None, classes: tuple[str, ...]) -> cnnlib.Network:
     """Return the network of a file, or the one of the package; ValueError unless it classifies such images."""
     network = cnnlib.Network.load(path) if path else cnnlib.load_pretrained()
@@ -152,6 +166,7 @@ def data(name: str) -> None:
     for part, labels in (("training", found.train_labels), ("test", found.test_labels)):
         counts = np.bincount(labels, minlength=len(found.classes))
         click.echo(f"  {part}: " + ", ".join(f"{label} {n:,}" for label, n in zip(found.classes, counts, strict=True)))
+    click.echo(f"Train a network with them: python -m cnnlib train --data {name}")
 
 
 @main.command()
@@ -239,6 +254,9 @@ def train(
     callbacks: list[cnnlib.Callback] = [cnnlib.CSVLogger(output.with_suffix(".csv"))]
     if early_stopping:
         callbacks.append(cnnlib.EarlyStopping(early_stopping))
+    shows_bar = sys.stderr is not None and sys.stderr.isatty()
+    if not shows_bar:
+        callbacks.append(EpochLines())
     click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
     command = shlex.join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
     try:
@@ -254,6 +272,7 @@ def train(
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
+            progress=shows_bar,
             callbacks=callbacks,
             communicator=communicator,
         )
@@ -340,7 +359,7 @@ def predict(
     right = guesses == found.test_labels
     click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are classified correctly")
     for label, title in enumerate(found.classes):
-        click.echo(f"  {title}: {right[found.test_labels == label].mean():.1%}")
+        click.echo(f"  {title}: {share_of(right[found.test_labels == label])}")
 
     from cnnlib.plots import confusion_matrix, show_predictions
 
@@ -353,7 +372,7 @@ def predict(
     shown = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
     with drawing_to(figure):
         show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
-    click.echo(f"Examples are in {figure}.")
+    click.echo(f"Examples are in {figure}. To read a picture of yours: python -m cnnlib predict my-digit.png")
 
 
 def predict_image(path: Path, network: cnnlib.Network, figure: Path | None, show: Path | None) -> bool:

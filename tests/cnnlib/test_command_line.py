@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 import cnnlib
-from cnnlib.__main__ import main, percent, printable
+from cnnlib.__main__ import main, percent, printable, share_of
 
 TRAIN = ["train", "--data", "digits", "--architecture", "dense", "--epochs", "2"]
 
@@ -489,3 +489,42 @@ def test_the_steps_are_drawn(folder):
     with Image.open(folder / "steps.png") as picture:
         assert picture.width > 3 * picture.height  # the picture, three steps, and what the network got
     assert "--show draws one image, but there are 2" in run("predict", path, path, "--show", "x.png", code=2)
+
+
+def test_a_pipe_gets_whole_lines_and_no_progress_bar(folder):
+    environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    command = [sys.executable, "-m", "cnnlib", *TRAIN]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert result.stderr == "" and "\r" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert [
+        line for line in lines if re.fullmatch(r"Epoch \d of 2: loss \d\.\d{4}, .*accuracy \d+\.\d\d%", line)
+    ] == lines[1:3]
+
+
+def test_a_share_is_not_rounded_up_to_all():
+    right = np.ones(3000, bool)
+    assert share_of(right) == "all 3000"
+    right[0] = False
+    assert share_of(right) == "99.9%"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell):
+    """By click itself, as the README says."""
+    environment = {**os.environ, "_CNNLIB_COMPLETE": f"{shell}_source"}
+    command = Path(sys.executable).parent / "cnnlib"
+    script = subprocess.run([command], env=environment, capture_output=True, text=True, check=False).stdout
+    assert "cnnlib" in script and "COMP_WORDS" in script
+    asked = {
+        "_CNNLIB_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "cnnlib tr",
+        "COMP_CWORD": "tr" if shell == "fish" else "1",
+    }
+    found = subprocess.run([command], env={**os.environ, **asked}, capture_output=True, text=True, check=False).stdout
+    assert "train" in found
+
+
+def test_commands_say_what_to_do_next(folder):
+    assert run("data", "--data", "digits").splitlines()[-1].endswith("python -m cnnlib train --data digits")
+    assert "python -m cnnlib predict my-digit.png" in run("predict", "--data", "digits")
