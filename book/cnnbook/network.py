@@ -69,12 +69,8 @@ def draw_step(x: np.ndarray, t: np.ndarray, W0: np.ndarray, W2: np.ndarray, b0: 
         for axis, name in zip(column, rows, strict=False):
             if name in arrays:
                 axis.set_axis_on()
-                show_array(
-                    axis,
-                    arrays[name],
-                    f"{layer}: {name}" if name == rows[0] else name,
-                    form=".2g" if name in "xtWb" else ".2f",
-                )
+                title = f"{layer}: {name}" if name == rows[0] else name
+                show_array(axis, arrays[name], title, form=".2g" if name in "xtWb" else ".2f")
 
 
 def draw_loss(losses: Sequence[float], classes: int) -> None:
