@@ -153,8 +153,8 @@ def train_on_clothes(network: Network, epochs: int, learning_rate: float, seed: 
 
 # The long runs: what is trained, and for how many epochs.
 RUNS: dict[str, tuple[Callable, int]] = {
-    "fashion_lenet": (small_network, 8),
-    "fashion_residual": (residual_network, 4),
+    "fashion_lenet": (small_network, 16),
+    "fashion_residual": (residual_network, 16),
 }
 
 
