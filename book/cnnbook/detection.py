@@ -30,7 +30,7 @@ from cnnlib.losses import LossPart, MeanSquaredError, SigmoidCrossEntropy, Softm
 from cnnlib.schedules import one_cycle
 
 VALIDATION = 5_000  # of the digits to train with, kept back to choose settings with
-SCENES, EPOCHS = 42_000, 2  # of the long run
+SCENES, EPOCHS = 42_000, 5  # of the long run
 LOW = 0.05  # the threshold for average precision, which counts what is unsure, too
 
 
