@@ -26,11 +26,13 @@ from cnnlib.schedules import constant, cosine, one_cycle
 from cnnlib.training import accuracy
 
 if TYPE_CHECKING:
+    from cnnlib.digits.confidence import looks_like_digit
     from cnnlib.digits.datasets import DataError, DataNotFoundError, load_digits, load_fashion_mnist, load_mnist
-    from cnnlib.digits.mnist_frame import read_digit, to_mnist_frame
+    from cnnlib.digits.mnist_frame import to_mnist_frame
     from cnnlib.digits.models import lenet5, load_pretrained
+    from cnnlib.digits.own_data import load_own_data
     from cnnlib.digits.pad import DigitPad
-    from cnnlib.digits.reading import read_digits
+    from cnnlib.digits.reading import read_digit, read_digits
     from cnnlib.digits.strokes import rasterize
 
 __version__ = "0.2.0"
@@ -44,9 +46,11 @@ _ON_FIRST_USE = {
     "load_digits": "datasets",
     "load_fashion_mnist": "datasets",
     "load_mnist": "datasets",
+    "load_own_data": "own_data",
     "load_pretrained": "models",
+    "looks_like_digit": "confidence",
     "rasterize": "strokes",
-    "read_digit": "mnist_frame",
+    "read_digit": "reading",
     "read_digits": "reading",
     "to_mnist_frame": "mnist_frame",
 }

@@ -19,18 +19,36 @@ import numpy as np
 import cnnlib
 from cnnlib.data_parallel import Communicator, started_by_mpiexec
 from cnnlib.digits.augmentation import Distortion, variants
+from cnnlib.digits.datasets import Dataset
 from cnnlib.digits.models import ARCHITECTURES
 from cnnlib.files import atomic_write, check_writable
 from cnnlib.schedules import SCHEDULES
 
 LOADERS = {"mnist": cnnlib.load_mnist, "fashion-mnist": cnnlib.load_fashion_mnist, "digits": cnnlib.load_digits}
+
+
+class DataSet(click.ParamType):
+    """The name of a data set, or a folder or file with one's own."""
+
+    name = "data set"
+
+    def get_metavar(self, *arguments, **options) -> str:
+        return f"[{'|'.join(LOADERS)}|PATH]"
+
+    def convert(self, value, parameter, context) -> str:
+        if value not in LOADERS and not Path(value).exists():
+            self.fail(f"{value!r} is not one of {', '.join(LOADERS)}, and no folder or file.", parameter, context)
+        return value
+
+
 data_option = click.option(
     "--data",
     "name",
-    type=click.Choice(list(LOADERS)),
+    type=DataSet(),
     default="mnist",
     show_default=True,
-    help="The data set; `digits` is the small one that comes with the package.",
+    help="The data set; `digits` is the small one that comes with the package. Or your own: a folder with a sub-folder "
+    "of pictures for each class, a CSV file, or an IDX file of images such as EMNIST's.",
 )
 WEIGHT_DECAY = 5e-4
 MAX_NOTE = 1_000  # characters that `info` prints of each note
@@ -89,6 +107,35 @@ def printable(text: str, keep: str = "\n") -> str:
     )
 
 
+def load_data(name: str) -> Dataset:
+    """Return the data set of this name, or that of a folder or file."""
+    if name in LOADERS:
+        return LOADERS[name]()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = cnnlib.load_own_data(os.path.abspath(name))
+    for warning in caught:
+        click.echo(printable(str(warning.message)), err=True)
+    return found
+
+
+def network_for(architecture: str, classes: int, rng: np.random.Generator) -> cnnlib.Network:
+    """Return a new network of an architecture for so many classes."""
+    network = ARCHITECTURES[architecture](rng)
+    if network.shapes[-1] == (classes,):
+        return network
+    inputs = network.shapes[-3][0]
+    layers = [*network.layers[:-2], cnnlib.Dense(inputs, classes, rng=rng), cnnlib.Softmax()]
+    return cnnlib.Network(layers, input_shape=network.input_shape)
+
+
+def classes_of(network: cnnlib.Network) -> tuple[str, ...]:
+    """Return what a network's outputs are called: as it was trained on, or the ten digits."""
+    names = network.notes.get("classes")
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_list and (len(names),) == network.shapes[-1] else tuple("0123456789")
+
+
 def percent(p: float) -> str:
     """Return a probability in percent, never rounded up to 100%: no network is that sure."""
     return "> 99.9%" if p >= 0.9995 else f"{p:.1%}"
@@ -108,10 +155,13 @@ def share_of(right: np.ndarray) -> str:
     return f"all {len(right)}" if right.all() else f"{np.floor(1000 * right.mean()) / 10:.1f}%"
 
 
-def load_model(path: Path | None, classes: tuple[str, ...]) -> cnnlib.Network:
-    """Return the network of a file, or the one of the package; ValueError unless it classifies such images."""
+def load_model(path: Path | None, classes: int | None = None) -> cnnlib.Network:
+    """Return the network of a file, or the one of the package; ValueError unless it classifies such images.
+
+    Without a number of classes, they are as many as it says itself, or ten.
+    """
     network = cnnlib.Network.load(path) if path else cnnlib.load_pretrained()
-    expected = (1, 28, 28), (len(classes),)
+    expected = (1, 28, 28), (len(classes_of(network)) if classes is None else classes,)
     if (network.input_shape, network.shapes[-1]) != expected:
         raise ValueError(
             f"{path} is a network from {network.input_shape} to {network.shapes[-1]}, "
@@ -161,7 +211,7 @@ def main(context: click.Context) -> None:
 @data_option
 def data(name: str) -> None:
     """Fetch a data set, check it to the last bit, and prepare it. Done once; again does no harm."""
-    found = LOADERS[name]()
+    found = load_data(name)
     click.echo(f"{found.name}: {len(found.train_images):,} training images and {len(found.test_images):,} test images")
     for part, labels in (("training", found.train_labels), ("test", found.test_labels)):
         counts = np.bincount(labels, minlength=len(found.classes))
@@ -229,7 +279,7 @@ def train(
     if resume and restart:
         raise click.UsageError("--resume and --restart exclude each other")
     output = output or Path("models") / f"{architecture}.npz"
-    checkpoint = checkpoints / f"{architecture}-{name}-{seed}.npz"
+    checkpoint = checkpoints / f"{architecture}-{name if name in LOADERS else Path(name).resolve().name}-{seed}.npz"
     is_main = communicator is None or communicator.rank == 0
     if is_main:
         check_output("--output", output, checkpoint)
@@ -237,13 +287,13 @@ def train(
         check_output("--output", output.with_suffix(".csv"), output, checkpoint)
         if plot:
             check_output("--plot", plot, output, checkpoint, output.with_suffix(".csv"))
-        LOADERS[name]()  # perhaps a download, for which the other processes wait
+        load_data(name)  # perhaps a download, for which the other processes wait
         if restart:
             checkpoint.unlink(missing_ok=True)
     if communicator is not None:
         communicator.broadcast(None)
-    images = LOADERS[name]()
-    network = ARCHITECTURES[architecture](np.random.default_rng(seed))
+    images = load_data(name)
+    network = network_for(architecture, len(images.classes), np.random.default_rng(seed))
     cut = len(images.train_images) * 11 // 12
     parts = (images.train_images, images.train_labels)
     x, t = (part[:cut] for part in parts)
@@ -298,6 +348,7 @@ def train(
     share = history["validation_accuracy"][best]
     recipe = {
         "data": images.name,
+        **({} if name in LOADERS else {"classes": list(images.classes)}),
         "epochs": len(history["loss"]),
         "batch_size": batch_size,
         "learning_rate": learning_rate,
@@ -328,19 +379,30 @@ def train(
     "[default: models/predictions.png for a data set, nothing for images]",
 )
 @click.option("--show", type=new_file, help="Where to draw the steps from an image to what the network got (PNG).")
+@click.option(
+    "--reject/--no-reject",
+    default=None,
+    help="Leave out what does not look like a digit, such as letters.  [default: unless MODEL has other classes]",
+)
 @click.option("--confusion", is_flag=True, help="Print how often each digit was read as each other one, too.")
 @data_option
 def predict(
-    images: tuple[Path, ...], model: Path | None, figure: Path | None, show: Path | None, confusion: bool, name: str
+    images: tuple[Path, ...],
+    model: Path | None,
+    figure: Path | None,
+    show: Path | None,
+    reject: bool | None,
+    confusion: bool,
+    name: str,
 ) -> None:
     """Read digits: those in IMAGES (PNG, JPEG and the like), or else the test images of a data set.
 
     Of an image with several digits, all are read, from left to right and line by line; the percentage is the
-    probability that all of a line are right.
+    probability that all of a line are right. Where nothing looks like a digit, the answer is "no digit".
 
     For a data set, print the accuracy, and draw forty examples, twenty of them wrong, to --figure.
     """
-    network = load_model(model, tuple("0123456789"))  # each data set has ten classes
+    network = load_model(model)
     if images:
         for option, path in (("--figure", figure), ("--show", show)):
             if path:
@@ -348,12 +410,14 @@ def predict(
                 if len(images) > 1:
                     raise click.UsageError(f"{option} draws one image, but there are {len(images)}")
         probabilities(network, np.ones((1, 28, 28), np.float32))  # an error if it does not classify
-        read = [predict_image(path, network, figure, show) for path in images]
+        reject = classes_of(network) == tuple("0123456789") if reject is None else reject
+        read = [predict_image(path, network, reject, figure, show, own=model is not None) for path in images]
         sys.exit(0 if all(read) else 1)
 
     figure = figure or Path("models/predictions.png")
     check_output("--figure", figure, model)
-    found = LOADERS[name]()
+    found = load_data(name)
+    load_model(model, len(found.classes))
     p = probabilities(network, found.test_images)
     guesses = p.argmax(axis=1)
     right = guesses == found.test_labels
@@ -375,10 +439,12 @@ def predict(
     click.echo(f"Examples are in {figure}. To read a picture of yours: python -m cnnlib predict my-digit.png")
 
 
-def predict_image(path: Path, network: cnnlib.Network, figure: Path | None, show: Path | None) -> bool:
+def predict_image(
+    path: Path, network: cnnlib.Network, reject: bool, figure: Path | None, show: Path | None, own: bool
+) -> bool:
     """Print what is read in an image, and draw it if asked to; return whether the image could be read."""
     try:
-        reading = cnnlib.read_digits(path, network)
+        reading = cnnlib.read_digits(path, network if own else None, reject=reject)
     except (OSError, ValueError) as error:
         click.echo(printable(f"{path}: {error}"), err=True)
         return False
@@ -387,13 +453,13 @@ def predict_image(path: Path, network: cnnlib.Network, figure: Path | None, show
         click.echo(f"{name}: no digit")
     for line in range(reading.lines.max(initial=-1) + 1):
         digits, p = (values[reading.lines == line] for values in (reading.digits, reading.probabilities))
-        click.echo(f"{name}: {''.join(map(str, digits))} ({percent(p.prod())})")
+        click.echo(f"{name}: {printable(join_names(digits, network), '')} ({percent(p.prod())})")
     if figure:
         from cnnlib.digits.mnist_frame import read_colours
         from cnnlib.plots import draw_reading
 
         with drawing_to(figure):
-            draw_reading(read_colours(path), reading)
+            draw_reading(read_colours(path), reading, classes_of(network))
         click.echo(f"The boxes are in {figure}.")
     if show:
         from cnnlib.digits.reading import steps_of
@@ -403,6 +469,12 @@ def predict_image(path: Path, network: cnnlib.Network, figure: Path | None, show
             draw_steps(steps_of(path))
         click.echo(f"The steps are in {show}.")
     return True
+
+
+def join_names(numbers: np.ndarray, network: cnnlib.Network) -> str:
+    """Return the names of these classes as one word, or separated by spaces if they are longer than a letter."""
+    names = classes_of(network)
+    return ("" if all(len(name) == 1 for name in names) else " ").join(names[number] for number in numbers)
 
 
 @contextlib.contextmanager

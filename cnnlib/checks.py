@@ -690,8 +690,8 @@ def check_images(name: str, images: np.typing.ArrayLike, ndim: int, shape: str) 
     """
     try:
         images = np.asarray(images)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"expected {name} of shape {shape}: {error}") from None
+    except ValueError:
+        raise ValueError(f"expected {name} of shape {shape}, got rows of different lengths") from None
     if images.dtype.kind not in "bf" and images.dtype != np.uint8:
         hint = "; if its values are from 0 to 255, convert it by .astype(np.uint8)" if images.dtype.kind in "iu" else ""
         raise TypeError(f"expected {name} of uint8, bool or floating point, got {images.dtype}{hint}")

@@ -59,15 +59,15 @@ def draw_steps(pictures: dict[str, np.ndarray]) -> None:
         axis.set_axis_off()
 
 
-def draw_reading(colours: np.ndarray, reading) -> None:
-    """Draw a picture (H, W, 3) with a box around each digit of a `Reading`, and the digit above it."""
+def draw_reading(colours: np.ndarray, reading, classes: Sequence[str] = "0123456789") -> None:
+    """Draw a picture (H, W, 3) with a box around each digit of a `Reading`, and the digit's class above it."""
     _, axis = plt.subplots()
     axis.imshow(colours)
     axis.set_axis_off()
     for (top, left, bottom, right), digit in zip(reading.boxes, reading.digits, strict=True):
         frame = plt.Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="#0072b2", linewidth=2)
         axis.add_patch(frame)
-        axis.text(left, top, str(digit), va="bottom", color="white", bbox={"facecolor": "#0072b2", "pad": 1})
+        axis.text(left, top, classes[digit], va="bottom", color="white", bbox={"facecolor": "#0072b2", "pad": 1})
 
 
 def plot_history(history: dict[str, list[float]]) -> None:

@@ -1,25 +1,33 @@
 """Measure how well `read_digit` reads pictures as people have them: frames, specks, shadows, paper, small digits.
 
     python scripts/measure_pictures.py [--count 100] [--states NAME ...]
+    python scripts/measure_pictures.py --ablate    # writes book/cnnbook/results/pictures.json
 
 Draws pen strokes, those of CNNLIB_DATA/pendigits where it is there, else those of the package, into pictures of many
 kinds, and prints for each kind how many are read correctly, and how many wrongly although the answer is over 90 % sure.
+With --ablate, it leaves out one step of the way from the picture to the digit at a time, to see what each is worth.
 """
 
 import argparse
+import contextlib
 import gzip
 import io
 import json
 import os
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 import cnnlib
+from cnnlib.digits import mnist_frame, pictures
+from cnnlib.digits.confidence import calibrate
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.files import atomic_write
 
+RESULT = Path(__file__).resolve().parents[1] / "book" / "cnnbook" / "results" / "pictures.json"
 SIDE = 160  # pixels of the plain picture
 
 
@@ -194,7 +202,7 @@ def measure(count: int, names: list[str], seed: int = 0) -> dict[str, tuple[floa
             for strokes, label in drawings(count, rng):
                 save(STATES[name](strokes, rng), path)
                 try:
-                    p = network.predict(cnnlib.read_digit(path)[np.newaxis])[0]
+                    p = calibrate(network.predict(cnnlib.read_digit(path)[np.newaxis]))[0]
                 except ValueError:
                     continue
                 right += p.argmax() == label
@@ -203,11 +211,43 @@ def measure(count: int, names: list[str], seed: int = 0) -> dict[str, tuple[floa
     return results
 
 
+# What is put in the place of a step that is left out: module, name, replacement.
+ABLATIONS = {
+    "all steps": None,
+    "shadows stay": (pictures, "ground_of", np.zeros_like),
+    "lines stay": (pictures, "without_lines", lambda mask: mask),
+    "frames stay": (pictures, "inside_of_frame", lambda found, shape: None),
+    "specks stay": (pictures, "SPECK", 0),
+    "thin strokes stay": (mnist_frame, "_thicken", lambda ink: ink),
+}
+ABLATED_STATES = (
+    *("as they are", "hard-edged shadow", "squared paper, dark lines", "thin frame inside", "100 specks", "thin pen"),
+)
+
+
+def ablate(count: int) -> dict:
+    """Return for each step that is left out the share that is read correctly, in percent, in each of some states."""
+    shares = {}
+    for name, change in ABLATIONS.items():
+        with mock.patch.object(*change) if change else contextlib.nullcontext():
+            results = measure(count, list(ABLATED_STATES))
+        shares[name] = [round(100 * right) for right, _ in results.values()]
+        print(f"{name:20}", shares[name], flush=True)
+    return {"count": count, "states": list(ABLATED_STATES), "shares": shares}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--states", nargs="*", default=list(STATES))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ablate", action="store_true")
     options = parser.parse_args()
+    if options.ablate:
+        with atomic_write(
+            Path(__file__).resolve().parents[1] / "book" / "cnnbook" / "results" / "pictures.json"
+        ) as file:
+            file.write(json.dumps(ablate(options.count), indent=1).encode())
+        raise SystemExit
     for name, (right, sure) in measure(options.count, options.states, options.seed).items():
         print(f"{name:42} {right:6.1%} right, {sure:5.1%} wrong and sure")

@@ -43,15 +43,25 @@ def pass_through(translator, node: digit_pad) -> None:
     pass
 
 
-def script(network) -> str:
-    """Return the script that holds a network and the sample drawings."""
+def script(network, rejecter) -> str:
+    """Return the script that holds the network, the one that tells digits from the rest, and the sample drawings.
+
+    The second one's numbers are stored with the precision that they have in the package, float16.
+    """
     from cnnlib.digits.sample_drawings import sample_drawings  # here, since the book's build makes cnnlib importable
 
     drawings, labels = sample_drawings()
     samples = [
         [[stroke.tolist() for stroke in drawings[n]] for n in (labels == digit).nonzero()[0]] for digit in range(10)
     ]
-    content = json.dumps({"network": describe(network), "samples": samples}, separators=(",", ":"))
+    content = {
+        "network": describe(network),
+        "rejecter": describe(rejecter, "float16"),
+        "threshold": rejecter.notes["threshold"],
+        "temperature": rejecter.notes["temperature"],
+        "samples": samples,
+    }
+    content = json.dumps(content, separators=(",", ":"))
     return f"window.digitPadNetwork = {content};\n"
 
 
@@ -60,10 +70,11 @@ def add_files(app: Sphinx, page: str, template: str, context: dict, doctree: nod
     if doctree is None or not any(doctree.findall(digit_pad)):
         return
     from cnnlib import load_pretrained
+    from cnnlib.digits.confidence import load_rejecter
 
     path = Path(app.outdir) / "_static" / NETWORK
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script(load_pretrained()), "utf-8")
+    path.write_text(script(load_pretrained(), load_rejecter()), "utf-8")
     app.add_css_file("digit-pad.css")
     app.add_js_file(ENGINE, loading_method="defer")
     app.add_js_file("digits.js", loading_method="defer")

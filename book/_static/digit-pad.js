@@ -20,6 +20,13 @@
   // From the image to probabilities: the network, layer by layer.
 
   const network = cnnlib.Network.fromJSON(digitPadNetwork.network);
+  const rejecter = cnnlib.Network.fromJSON(digitPadNetwork.rejecter);
+
+  /* Whether an image looks like a digit at all. */
+  function isDigit(image) {
+    const x = cnnlib.array(image).reshape(1, 1, FIELD, FIELD);
+    return cnnlib.digits.looks_like_digit(x, network, rejecter, digitPadNetwork.threshold)[0];
+  }
 
   /* Return what every layer makes of an image, an array (1, ...) each; the last holds the probabilities. */
   function forward(image) {
@@ -217,6 +224,7 @@
           this.read();
           this.replaying = requestAnimationFrame(step);
         } else {
+          this.replaying = undefined;
           this.finish();
         }
       };
@@ -225,6 +233,7 @@
 
     stopReplay() {
       cancelAnimationFrame(this.replaying);
+      this.replaying = undefined;
     }
 
     ink(points) {
@@ -258,9 +267,12 @@
       this.drawing = false;
       this.read();
       const sure = Math.max(...this.probabilities);
-      this.find("status").textContent = this.strokes.length
-        ? `It reads ${a(this.probabilities.indexOf(sure))}, ${percent(sure)} sure.`
-        : "Draw a digit.";
+      const digit = a(this.probabilities.indexOf(sure));
+      this.find("status").textContent = !this.strokes.length
+        ? "Draw a digit."
+        : this.isDigit
+          ? `It reads ${digit}, ${percent(sure)} sure.`
+          : `This does not look like a digit. The most similar one is ${digit}.`;
     }
 
     read() {
@@ -269,15 +281,19 @@
       const steps = cnnlib.digits.preparation(this.strokes, this.pen);
       const outputs = forward(steps.image);
       const empty = !this.strokes.length;
-      this.probabilities = empty ? new Float32Array(10) : outputs.at(-1).data;
-      const best = empty ? -1 : this.probabilities.indexOf(Math.max(...this.probabilities));
+      this.probabilities = empty
+        ? new Array(10).fill(0)
+        : cnnlib.digits.calibrate(outputs.at(-1).data, digitPadNetwork.temperature);
+      // A digit that is not finished is not yet one.
+      this.isDigit = empty || this.drawing || Boolean(this.replaying) || isDigit(steps.image);
+      const best = empty || !this.isDigit ? -1 : this.probabilities.indexOf(Math.max(...this.probabilities));
       this.bars.forEach((row, digit) => {
         const p = this.probabilities[digit];
         row.classList.toggle("dp-top", digit === best);
         row.querySelector("i").style.width = `${(100 * p).toFixed(1)}%`;
         row.lastElementChild.textContent = percent(p);
       });
-      this.find("answer").textContent = empty ? "?" : best;
+      this.find("answer").innerHTML = empty ? "?" : this.isDigit ? best : "? <small>no digit</small>";
       paint(this.find("image"), steps.image);
       if (this.find("steps").open) this.showSteps(steps);
       if (this.find("maps").open) this.showMaps(outputs);
@@ -331,7 +347,7 @@
     context.fillRect(x, y - 1, 1, 3);
   }
 
-  window.digitPad = { forward, pads: [] }; // for tests, and for the curious
+  window.digitPad = { forward, isDigit, pads: [] }; // for tests, and for the curious
   const start = () => {
     for (const root of document.querySelectorAll(".digit-pad")) window.digitPad.pads.push(new Pad(root));
   };

@@ -80,6 +80,28 @@ function centre_of_mass(image) {
 	return [x / mass, y / mass];
 }
 
+// Which digit, how surely, and whether it is one: cnnlib/digits/confidence.py
+
+/** Ten probabilities as they would be at a higher temperature. */
+function calibrate(p, temperature) {
+	const most = max(...p);
+	const warm = Array.from(p, (value) => (value / most) ** (1 / temperature));
+	const sum = warm.reduce((a, b) => a + b);
+	return warm.map((value) => value / sum);
+}
+
+const FEATURE_LAYERS = 7; // of the network of the package: up to its flatten layer
+
+/** How likely it is that images (N, 1, 28, 28) show digits, 0 for an empty one; `network` is that of the package. */
+function digit_likelihood(images, network, rejecter) {
+	const features = network.layers.slice(0, FEATURE_LAYERS).reduce((x, layer) => layer.forward(x), images);
+	const p = rejecter.forward(features);
+	return Array.from({ length: images.length }, (_, n) => (images.slice(n, n + 1).data.some(Boolean) ? p.data[2 * n + 1] : 0));
+}
+
+const looks_like_digit = (images, network, rejecter, threshold) =>
+	digit_likelihood(images, network, rejecter).map((p) => p >= threshold);
+
 // The digits that come with the package, 8 x 8 pixels from 0 to 16
 
 /** In MNIST's frame, 0 to 255: `upscale` of cnnlib/digits/mnist_frame.py, in whole numbers. */
@@ -340,6 +362,7 @@ class FineTuner {
 
 return {
 	...{ Distortion, distorted, FineTuner },
+	...{ calibrate, digit_likelihood, looks_like_digit },
 	...{ preparation, rasterize, draw_segments, centre_of_mass, upscale, letters, images_of },
 	...{ backpropagate, predict, finish, background },
 };

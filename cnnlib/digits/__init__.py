@@ -20,6 +20,12 @@ The modules import each other in one direction only. Each may use those before i
     Pen strokes to try things on.
 `models`
     Ready-made networks.
+`confidence`
+    Tells digits from everything else.
+`reading`
+    Reads the digits in image files.
+`own_data`
+    Data of one's own: pictures by class, CSV files, IDX files.
 `fine_tuning`
     Trains a network further on the drawings of its user.
 `pad`

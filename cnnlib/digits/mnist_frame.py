@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from cnnlib.checks import check_images
-from cnnlib.digits.pictures import find_digits
 from cnnlib.files import open_regular
 
 if TYPE_CHECKING:
@@ -36,8 +35,10 @@ MIDDLE = 14  # the pixel in which the centre of mass lies
 # Handwritten Digits, doi 10.24432/C5MG6K), rasterized, have 85.2 with a pen of 2, 103.3 with 2.5 and 120.2 with 3.
 PEN_DIAMETER = 2.5
 
-# The formats that `read_digit` reads. Pillow knows forty more; one of them hands files to Ghostscript.
+# The formats that are read. Pillow knows forty more; one of them hands files to Ghostscript.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+# What the files of HEIC, the photographs of many phones, have at byte 4; an optional package reads them.
+HEIC = tuple(b"ftyp" + kind for kind in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"))
 # A small file can claim to be a huge image. Within these limits, reading one takes seconds and some 300 MB at most.
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000
@@ -92,42 +93,6 @@ def _to_ink(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
 
 
-def read_digit(path: str | os.PathLike) -> np.ndarray:
-    """Read an image file with one digit on it, dark on light or light on dark, and bring it into MNIST's frame.
-
-    How the ink is found is in `cnnlib.digits.pictures`. Of several digits, the largest is read; `read_digits` reads
-    all of them. Strokes that would be thinner than `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin
-    line does not fade when the image is reduced.
-
-    Parameters
-    ----------
-    path : path
-        PNG, JPEG, GIF, BMP, TIFF or WebP, of at most 50 megapixels and 200 MB, whatever its name ends in. Where all
-        that is opaque has one colour, it is the ink; else transparent pixels count as white. Of several images in one
-        file, the first is read.
-
-    Returns
-    -------
-    ndarray of shape (28, 28), float32
-        From 0 to 1, bright on dark.
-
-    Raises
-    ------
-    TypeError
-        If `path` is not a path.
-    FileNotFoundError
-        If there is no such file.
-    OSError
-        If it cannot be opened for another reason.
-    ValueError
-        If it is not such an image, is larger than that, or shows nothing but background.
-    """
-    found = find_digits(read_colours(path))
-    if not found:
-        raise ValueError(f"{os.fsdecode(path)} shows nothing that stands out from its background")
-    return frame_of(max(found, key=lambda digit: digit.ink.size).ink)
-
-
 def frame_of(ink: np.ndarray) -> np.ndarray:
     """Return the ink of a digit (h, w), from 0 to 1, in the frame of MNIST, as if it was drawn with MNIST's pen."""
     return to_mnist_frame(_thicken(np.where(ink > 0.5, ink, 0)))
@@ -146,7 +111,7 @@ def read_colours(path: str | os.PathLike) -> np.ndarray:
             size = os.fstat(stream.fileno()).st_size
             if size > MAX_BYTES:
                 raise ValueError(f"it has {size:,} bytes, expected at most {MAX_BYTES:,}")
-            with Image.open(stream, formats=FORMATS) as file:
+            with Image.open(stream, formats=_formats_for(stream)) as file:
                 if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
                     raise ValueError(
                         f"it has {file.width:,} x {file.height:,} pixels, expected at most {MAX_PIXELS:,} in all and "
@@ -165,6 +130,23 @@ def read_colours(path: str | os.PathLike) -> np.ndarray:
             reason = str(error) or type(error).__name__
             raise ValueError(f"{name} is not an image that can be read: {reason}") from error
     return _shape_or_colour(np.asarray(image, np.float32) / 255)
+
+
+def _formats_for(stream: BinaryIO) -> tuple[str, ...]:
+    """Return the formats in which a file may be read: HEIC only if it is such a file."""
+    is_heic = stream.read(12)[4:] in HEIC
+    stream.seek(0)
+    if not is_heic:
+        return FORMATS
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ValueError(
+            "it is a HEIC photograph, which Pillow cannot read. Save it as JPEG (on an iPhone: Settings, Camera, "
+            "Formats, Most Compatible), or install the reader: pip install 'cnnlib[heic]'"
+        ) from None
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
 
 
 def _shape_or_colour(image: np.ndarray) -> np.ndarray:
@@ -225,6 +207,8 @@ def _thicken(ink: np.ndarray) -> np.ndarray:
     from PIL import Image, ImageFilter
 
     strokes = ink > 0
+    if not strokes.any():
+        return ink
     rows, columns = np.flatnonzero(strokes.any(axis=1)), np.flatnonzero(strokes.any(axis=0))
     size = max(np.ptp(rows), np.ptp(columns)) + 1
     # A long stroke of width d has the area length * d, and the perimeter 2 * length.

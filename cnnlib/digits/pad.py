@@ -22,6 +22,7 @@ from ipycanvas import Canvas, hold_canvas
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from cnnlib.digits.confidence import calibrate, looks_like_digit
 from cnnlib.digits.datasets import load_digits
 from cnnlib.digits.fine_tuning import FineTuner
 from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN_DIAMETER
@@ -78,13 +79,17 @@ class DigitPad(widgets.VBox):
     image : ndarray of shape (28, 28), float32
         The last input of the network.
     probabilities : ndarray of shape (10,)
-        Its prediction; all zeros as long as nothing is drawn.
+        Its prediction, as `calibrate` makes it for the network of the package; all zeros as long as nothing is drawn.
+    is_digit : bool
+        Whether the drawing looks like a digit, as `looks_like_digit` says; never in doubt while the pen is down, nor
+        after corrections, since these may be of any sign.
     corrections : list of (ndarray, int)
         The images and labels on which the network is fine-tuned.
     """
 
     def __init__(self, network: Network | None = None):
         self.network = copy.deepcopy(network) if network is not None else load_pretrained()
+        self.calibrated = network is None  # the temperature is that of the network of the package
         self.fine_tuner = FineTuner(self.network)
         self.digits = load_digits()  # its test images show what fine-tuning costs
         self.initially_correct = self._count_correct_digits()
@@ -298,11 +303,14 @@ class DigitPad(widgets.VBox):
             self.timer.cancel()
             self.timer = None
         self.image = rasterize(self.strokes, self.pen)
-        self.probabilities = self.network.predict(self.image[np.newaxis])[0]
+        p = self.network.predict(self.image[np.newaxis])
+        self.probabilities = (calibrate(p) if self.calibrated else p)[0]
+        certain = self.drawing or self.corrections or not self.strokes
+        self.is_digit = bool(certain or looks_like_digit(self.image[np.newaxis])[0])
         if not self.strokes:
             self.probabilities = np.zeros_like(self.probabilities)
         picture = _figure(self.image, "what the network sees", 140)
-        self.result.value = _RESULT.format(_bars(self.probabilities, self.prediction) + picture)
+        self.result.value = _RESULT.format(_bars(self.probabilities, self.prediction, self.is_digit) + picture)
         steps = self._steps_html() if self.steps_toggle.value and self.strokes else ""
         maps = self._feature_maps_html() if self.maps_toggle.value and self.strokes else ""
         self.details.value = "".join(_RESULT.format(part) for part in (steps, maps) if part)
@@ -311,6 +319,8 @@ class DigitPad(widgets.VBox):
     def _describe_prediction(self) -> str:
         if not self.strokes:
             return "Draw a digit."
+        if not self.is_digit:
+            return f"This does not look like a digit. The most similar one is {_with_article(self.prediction)}."
         return f"It reads {_with_article(self.prediction)}, {_percent(self.probabilities.max())} sure."
 
     def _announce(self, text: str) -> None:
@@ -420,14 +430,15 @@ def _button(text: str, action, tooltip: str) -> widgets.Button:
     return button
 
 
-def _bars(probabilities: np.ndarray, prediction: int | None) -> str:
-    """Return HTML with the prediction and a table of ten bars."""
+def _bars(probabilities: np.ndarray, prediction: int | None, is_digit: bool) -> str:
+    """Return HTML with the prediction, or that there is no digit, and a table of ten bars."""
     rows = "".join(
-        f'<tr{" class=top" if digit == prediction else ""}><th scope="row">{digit}</th>'
+        f'<tr{" class=top" if is_digit and digit == prediction else ""}><th scope="row">{digit}</th>'
         f'<td class="track"><i style="width:{100 * p:.1f}%"></i></td><td>{_percent(p)}</td></tr>'
         for digit, p in enumerate(probabilities)
     )
     answer = "?" if prediction is None else f"{prediction} <small>{_percent(probabilities.max())} sure</small>"
+    answer = answer if is_digit else "? <small>no digit</small>"
     return f'<div><p class="answer">{answer}</p><table class="cnnlib-bars">{rows}</table></div>'
 
 

@@ -69,21 +69,27 @@ def highest(values: np.ndarray) -> float:
     return float(np.partition(values, -count, axis=None)[-count])
 
 
+def ground_of(value: np.ndarray) -> np.ndarray:
+    """Return what a map (H, W) of contrast would be without strokes, which are bright in it: shadows and paper."""
+    from scipy import ndimage
+
+    height, width = value.shape
+    window = max(5, round(0.3 * min(height, width))) | 1
+    small = max(1, window // 24)  # a coarse copy is enough to see the ground
+    coarse = value[::small, ::small]
+    ground = ndimage.grey_opening(ndimage.uniform_filter(coarse, 3), size=max(3, window // small))
+    ground = ndimage.uniform_filter(ground, max(3, window // small // 2))
+    return np.kron(ground, np.ones((small, small)))[:height, :width]
+
+
 def ink_mask(colours: np.ndarray, steps: Steps | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the ink of a picture (H, W, 3), from 0 to 1, and a mask of where it is."""
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
     steps = Steps() if steps is None else steps
-    height, width = colours.shape[:2]
     value = steps.keep("contrast", contrast(colours))
-    window = max(5, round(0.3 * min(height, width))) | 1
-    small = max(1, window // 24)  # a coarse copy is enough to see the ground
-    coarse = value[::small, ::small]
-    ground = ndimage.grey_opening(ndimage.uniform_filter(coarse, 3), size=max(3, window // small))
-    ground = ndimage.uniform_filter(ground, max(3, window // small // 2))
-    ground = np.kron(ground, np.ones((small, small)))[:height, :width]
-    ink = steps.keep("without ground", np.maximum(value - ground, 0))
+    ink = steps.keep("without ground", np.maximum(value - ground_of(value), 0))
     noise = np.median(np.abs(ink - np.median(ink)))
     peak = highest(ink)
     if peak < LEAST_CONTRAST or not ink.any():

@@ -1,4 +1,4 @@
-"""Read all the digits in a picture, from left to right, line by line."""
+"""Read the digit in a picture, or all of them, from left to right, line by line."""
 
 import os
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnlib.checks import check_instance
+from cnnlib.digits.confidence import calibrate, looks_like_digit
 from cnnlib.digits.mnist_frame import frame_of, read_colours
 from cnnlib.digits.models import load_pretrained
 from cnnlib.digits.pictures import Steps, find_digits
@@ -32,7 +33,55 @@ class Reading(NamedTuple):
     lines: np.ndarray
 
 
-def read_digits(path: str | os.PathLike, network: Network | None = None) -> Reading:
+def read_digit(path: str | os.PathLike, *, reject: bool = True) -> np.ndarray:
+    """Read an image file with one digit on it, dark on light or light on dark, and bring it into MNIST's frame.
+
+    How the ink is found is in `cnnlib.digits.pictures`. Of several digits, the largest is read; `read_digits` reads
+    all of them. Strokes that would be thinner than `PEN_DIAMETER` pixels in the 20x20 box are thickened, so that a thin
+    line does not fade when the image is reduced.
+
+    Parameters
+    ----------
+    path : path
+        PNG, JPEG, GIF, BMP, TIFF or WebP (with `pillow-heif`, HEIC, too), of at most 50 megapixels and 200 MB, whatever
+        its name ends in. Where all that is opaque has one colour, it is the ink; else transparent pixels count as
+        white. Of several images in one file, the first is read.
+    reject : bool
+        Whether to refuse what does not look like a digit (see `looks_like_digit`), such as a letter or a cat.
+
+    Returns
+    -------
+    ndarray of shape (28, 28), float32
+        From 0 to 1, bright on dark.
+
+    Raises
+    ------
+    TypeError
+        If `path` is not a path, or `reject` not a truth value.
+    FileNotFoundError
+        If there is no such file.
+    OSError
+        If it cannot be opened for another reason.
+    ValueError
+        If it is not such an image, is larger than that, shows nothing but background, or nothing that looks like a
+        digit.
+    """
+    check_instance("reject", reject, bool, "True or False")
+    found = sorted(find_digits(read_colours(path)), key=lambda digit: -digit.ink.size)
+    if not found:
+        raise ValueError(f"{os.fsdecode(path)} shows nothing that stands out from its background")
+    if not reject:
+        return frame_of(found[0].ink)
+    images = np.stack([frame_of(digit.ink) for digit in found])
+    accepted = looks_like_digit(images)
+    if not accepted.any():
+        raise ValueError(
+            f"{os.fsdecode(path)} shows nothing that looks like a digit; to read it nevertheless, pass reject=False"
+        )
+    return images[accepted.argmax()]
+
+
+def read_digits(path: str | os.PathLike, network: Network | None = None, *, reject: bool = True) -> Reading:
     """Read all digits in an image file, from left to right, line by line.
 
     Parameters
@@ -40,7 +89,11 @@ def read_digits(path: str | os.PathLike, network: Network | None = None) -> Read
     path : path
         As for `read_digit`.
     network : Network, optional
-        From images (1, 28, 28) to ten classes; by default, the one that comes with the package.
+        From images (1, 28, 28) to ten classes; by default, the one that comes with the package, with probabilities as
+        `calibrate` makes them.
+    reject : bool
+        Whether to leave out what does not look like a digit (see `looks_like_digit`), such as a letter or a cat. In a
+        number of at least three digits, one may look odd if two thirds do not.
 
     Returns
     -------
@@ -52,19 +105,32 @@ def read_digits(path: str | os.PathLike, network: Network | None = None) -> Read
     TypeError, OSError, ValueError
         As `read_digit`; but a picture without a digit is no error.
     """
+    check_instance("reject", reject, bool, "True or False")
     if network is not None:
         check_instance("network", network, Network, "a Network")
         if network.input_shape != (1, 28, 28) or len(network.shapes[-1]) != 1:
             raise ValueError(f"network must read images of shape (1, 28, 28), got {network.input_shape}")
     found = find_digits(read_colours(path))
     boxes = np.array([digit.box for digit in found], int).reshape(-1, 4)
-    lines = lines_of(boxes)
+    lines, images = lines_of(boxes), np.array([frame_of(digit.ink) for digit in found])
     order = np.lexsort([boxes[:, 1], lines])
+    if reject and len(order):
+        order = order[kept_in_lines(looks_like_digit(images[order]), lines[order])]
+    lines = np.unique(lines[order], return_inverse=True)[1]  # lines without a digit are none
     if not len(order):
-        return Reading(boxes, np.zeros(0, int), np.zeros(0), lines)
-    network = load_pretrained() if network is None else network
-    p = network.predict(np.stack([frame_of(found[index].ink) for index in order]))
-    return Reading(boxes[order], p.argmax(axis=1), p.max(axis=1), lines[order])
+        return Reading(boxes[order], np.zeros(0, int), np.zeros(0), lines)
+    p = calibrate(load_pretrained().predict(images[order])) if network is None else network.predict(images[order])
+    return Reading(boxes[order], p.argmax(axis=1), p.max(axis=1), lines)
+
+
+def kept_in_lines(accepted: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Return which parts are kept: those that look like digits, and those between enough of them on a line."""
+    kept = accepted.copy()
+    for line in np.unique(lines):
+        parts = lines == line
+        if parts.sum() >= 3 and 3 * accepted[parts].sum() >= 2 * parts.sum():
+            kept |= parts
+    return kept
 
 
 def steps_of(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import cnnlib
+from cnnlib.digits.confidence import calibrate, digit_likelihood
 
 ALLOWED = (TypeError, ValueError, RuntimeError, FloatingPointError, IndexError, FileNotFoundError, cnnlib.GradientError)
 RAW = (
@@ -177,6 +178,15 @@ for loss in (MSE, cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy()
     for method in (loss.value, loss.gradient):
         call("predictions", nothing, lambda _, value, method=method: method(value, T))
         call("targets", nothing, lambda _, value, method=method: method(X, value))
+
+for function in (cnnlib.looks_like_digit, digit_likelihood):
+    call("images", nothing, lambda _, value, function=function: function(value), words=("expected",))
+call("p", nothing, lambda _, value: calibrate(value))
+call("path", nothing, lambda _, value: cnnlib.load_own_data(value), words=("neither a file nor a folder",))
+for function in (cnnlib.read_digit, cnnlib.read_digits):
+    call("path", nothing, lambda _, value, function=function: function(value), words=("No such file", "expected"))
+    call("reject", nothing, lambda _, value, function=function: function("x7", reject=value), words=("No such file",))
+call("network", nothing, lambda _, value: cnnlib.read_digits("x7", value), words=("No such file",))
 
 LAYERS = {
     "Convolutional": (lambda: cnnlib.Convolutional(1, 2, 3, rng=np.random.default_rng(0)), (2, 1, 6, 6)),

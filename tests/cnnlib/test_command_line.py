@@ -477,6 +477,57 @@ def test_an_empty_picture_holds_no_digit(folder):
     assert reading.boxes.shape == (0, 4) and not len(reading.digits) and not len(reading.probabilities)
 
 
+def test_what_looks_like_no_digit_is_none(folder):
+    canvas = Image.new("L", (140, 140), 245)
+    draw = ImageDraw.Draw(canvas)
+    draw.line([30, 30, 100, 110], fill=30, width=12)
+    draw.line([100, 30, 30, 110], fill=30, width=12)
+    canvas.save("x.png")
+    assert run("predict", "x.png") == "x.png: no digit\n"
+    assert re.fullmatch(r"x\.png: \d \(\d+\.\d%\)\n", run("predict", "x.png", "--no-reject"))
+
+
+def pictures_by_class(folder, classes):
+    digits = cnnlib.load_digits()
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for number, image in enumerate(digits.train_images[digits.train_labels == label][:40]):
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+
+
+@pytest.mark.parametrize("architecture", ["dense", "lenet5"])
+def test_data_of_one_s_own(folder, architecture):
+    """Three classes, named as their folders: the model knows the names."""
+    pictures_by_class(folder / "mine", ("ring", "stick", "swan"))
+    output = run("data", "--data", "mine")
+    assert output.startswith("mine: 100 training images and 20 test images\n  training: ring 3")
+    run("train", "--data", "mine", "--architecture", architecture, "--epochs", 8, "--output", "model.npz")
+    network = cnnlib.Network.load("model.npz")
+    assert network.shapes[-1] == (3,) and network.notes["classes"] == ["ring", "stick", "swan"]
+    digits = cnnlib.load_digits()
+    image = digits.test_images[digits.test_labels == 0][0]
+    Image.fromarray(255 - np.kron(image, np.ones((6, 6), np.uint8))).save("zero.png")
+    assert re.fullmatch(r"zero\.png: ring \((> 99\.9|\d+\.\d)%\)\n", run("predict", "--model", "model.npz", "zero.png"))
+    output = run("predict", "--model", "model.npz", "--data", "mine", "--figure", "p.png", "--confusion")
+    assert re.match(r"mine: \d+\.\d\d% of 20 test images", output) and "\n  swan: " in output
+    assert "to (3,), expected one from (1, 28, 28) to (10,)" in run(
+        "predict", "--model", "model.npz", "--data", "digits", code=1
+    )
+
+
+def test_emnist_s_images_are_turned_back_and_it_says_so(folder):
+    digits = cnnlib.load_digits()
+    for name, array in (("images-idx3", digits.test_images.transpose(0, 2, 1)), ("labels-idx1", digits.test_labels)):
+        header = b"\0\0\x08" + bytes([array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        (folder / f"emnist-train-{name}").write_bytes(header + array.astype(np.uint8).tobytes())
+    output = run("data", "--data", "emnist-train-images-idx3")
+    assert "They were turned back.\n" in output and "250 training images and 50 test images" in output
+
+
+def test_data_that_is_not_there():
+    assert "is not one of mnist, fashion-mnist, digits, and no folder or file" in run("data", "--data", "no", code=2)
+
+
 def test_a_figure_is_of_one_image(folder):
     path = picture_of("7", folder)
     assert "--figure draws one image, but there are 2" in run("predict", path, path, "--figure", "x.png", code=2)

@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
 import cnnlib
+from cnnlib.digits.confidence import calibrate, digit_likelihood, load_rejecter
 from cnnlib.digits.sample_drawings import sample_drawings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,28 +137,46 @@ def shown(page: Page) -> tuple[str, list[float]]:
 
 
 def expected(strokes) -> tuple[str, np.ndarray]:
-    p = NETWORK.predict(cnnlib.rasterize(strokes)[np.newaxis])[0]
+    """Return the digit, and the percentages, of a drawing that looks like a digit."""
+    image = cnnlib.rasterize(strokes)[np.newaxis]
+    assert cnnlib.looks_like_digit(image).all()
+    p = calibrate(NETWORK.predict(image))[0]
     return str(p.argmax()), 100 * p
 
 
+WAVE = [np.stack([np.arange(40, 240, 4), 140 + 40 * np.sin(np.arange(50))], axis=1)]
+
+
 def test_page_and_library_agree(page):
-    """Images to the last bit, and probabilities within 1e-5, for every drawing and pen."""
+    """Images to the last bit, probabilities within 1e-5, and whether it is a digit, for every drawing and pen.
+
+    What is no digit are strokes of several drawings, one over the other, and without their first half.
+    """
+    strokes = drawings(400)
     strokes = [
-        *drawings(400),
+        *strokes,
+        *[a + [stroke[::-1] for stroke in b] for a, b in zip(strokes[:100], strokes[100:200], strict=True)],
+        *[[stroke[len(stroke) // 2 :] for stroke in drawing] for drawing in strokes[:100]],
+        WAVE,
         [np.array([[5.0, 5.0]])],
         [np.array([[1.0, 1.0], [1.0, 200.0]]), np.array([[90.0, 3.0]])],
     ]
     pens = [1, 2.5, 2.5, 5]
     code = """([all, pens]) => all.map((strokes, n) => {
       const {image} = cnnlib.digits.preparation(strokes, pens[n % pens.length]);
-      const numbers = Float32Array.from([...image, ...digitPad.forward(image).at(-1).data]);
+      const numbers = Float32Array.from([...image, ...digitPad.forward(image).at(-1).data, digitPad.isDigit(image)]);
       return btoa(String.fromCharCode(...new Uint8Array(numbers.buffer)));
     })"""
     answers = page.evaluate(code, [[[stroke.tolist() for stroke in drawing] for drawing in strokes], pens])
     theirs = np.stack([np.frombuffer(base64.b64decode(answer), "<f4") for answer in answers])
     images = np.stack([cnnlib.rasterize(drawing, pens[n % len(pens)]) for n, drawing in enumerate(strokes)])
     assert np.abs(theirs[:, :784].reshape(images.shape) - images).max() <= 1e-6
-    assert np.abs(theirs[:, 784:] - NETWORK.predict(images)).max() <= 1e-5
+    assert np.abs(theirs[:, 784:-1] - NETWORK.predict(images)).max() <= 1e-5
+    p, threshold = digit_likelihood(images), load_rejecter().notes["threshold"]
+    certain = np.abs(p - threshold) > 1e-5
+    assert certain.mean() > 0.99
+    assert np.array_equal(theirs[certain, -1], p[certain] >= threshold)
+    assert 0.1 < theirs[:, -1].mean() < 0.9
     assert page.evaluate("Math.max(...cnnlib.digits.preparation([], 2.5).image)") == 0
 
 
@@ -170,6 +190,17 @@ def test_page_reads_what_is_drawn(page):
         assert answer == expected(drawing)[0]
         assert np.abs(np.array(widths) - expected(drawing)[1]).max() < 0.1
         assert f" {answer}, " in page.locator(".dp-status").inner_text()
+
+
+def test_page_says_that_it_is_no_digit(page):
+    assert not cnnlib.looks_like_digit(cnnlib.rasterize(WAVE)[np.newaxis])[0]
+    move(page, page.locator(".dp-canvas"), WAVE, lift=False)
+    assert page.locator(".dp-status").inner_text() == "Draw a digit."
+    page.mouse.up()
+    assert shown(page)[0] == "? no digit"
+    assert page.locator(".dp-status").inner_text().startswith("This does not look like a digit. The most similar one")
+    page.locator(".dp-clear").click()
+    assert shown(page)[0] == "?"
 
 
 def test_page_clear_and_undo(page):
@@ -318,7 +349,10 @@ def notebook(lab):
     return lab
 
 
-def said(lab: Page, text: str) -> str:
+ANSWERED = re.compile("It reads|This does not look like a digit")
+
+
+def said(lab: Page, text: str | re.Pattern) -> str:
     """Wait until the pad's message contains a text, and return the message."""
     message = lab.locator(".cnnlib-pad [role=alert]")
     message.filter(has_text=text).wait_for(timeout=20000)
@@ -358,7 +392,7 @@ def test_notebook_loses_no_move(notebook):
     notebook.mouse.down()
     notebook.mouse.move(box["x"] + 260, box["y"] + 270, steps=500)
     notebook.mouse.up()
-    said(notebook, "It reads")
+    said(notebook, ANSWERED)
     (stroke,) = np.array(ask(notebook, "pad.strokes"))
     expected = np.linspace([10, 20], [260, 270], 501)
     assert len(stroke) == 501
@@ -369,7 +403,7 @@ def test_notebook_clear_and_undo(notebook):
     canvas = notebook.locator(".cnnlib-pad canvas")
     move(notebook, canvas, [np.array([[50, 50], [90, 90]]), np.array([[90, 50], [50, 90]])])
     notebook.get_by_role("button", name="Undo", exact=True).click()
-    said(notebook, "It reads")
+    said(notebook, ANSWERED)
     assert len(ask(notebook, "pad.strokes")) == 1
     canvas.focus()
     notebook.keyboard.press("z")
@@ -380,14 +414,14 @@ def test_notebook_clear_and_undo(notebook):
     notebook.keyboard.press("Shift+Tab")
     notebook.wait_for_function("document.activeElement.textContent === 'Example'")
     notebook.keyboard.press("Enter")
-    said(notebook, "It reads")
+    said(notebook, ANSWERED)
 
 
 def test_notebook_leaving_the_canvas_lifts_the_pen(notebook):
     canvas = notebook.locator(".cnnlib-pad canvas")
     move(notebook, canvas, [np.array([[100, 100], [60, 100], [20, 100], [-30, 100], [100, 150]])], lift=False)
     notebook.mouse.up()
-    said(notebook, "It reads")
+    said(notebook, ANSWERED)
     assert np.abs(np.array(ask(notebook, "pad.strokes")) - [[[100, 100], [60, 100], [20, 100]]]).max() <= 1
 
 
@@ -415,7 +449,7 @@ def test_notebook_teach(notebook):
 
 def test_notebook_steps_and_feature_maps(notebook):
     notebook.get_by_role("button", name="Example").click()
-    said(notebook, "It reads")
+    said(notebook, ANSWERED)
     for name in ("Steps", "Feature maps"):
         notebook.get_by_role("button", name=name).click()
     notebook.get_by_text("16 feature maps").wait_for()

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnlib.digits.confidence import calibrate, load_rejecter
 from cnnlib.digits.sample_drawings import sample_drawings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -334,7 +335,7 @@ def test_the_pad_reads_a_7(open_page, tmp_path):
     import digit_pad
 
     network = cnnlib.load_pretrained()
-    (tmp_path / digit_pad.NETWORK).write_text(digit_pad.script(network), "utf-8")
+    (tmp_path / digit_pad.NETWORK).write_text(digit_pad.script(network, load_rejecter()), "utf-8")
     scripts = [STATIC / "cnnlib.js", STATIC / "digits.js", tmp_path / digit_pad.NETWORK, STATIC / "digit-pad.js"]
     browser = open_page(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>A pad</title>'
@@ -353,6 +354,6 @@ def test_the_pad_reads_a_7(open_page, tmp_path):
         mouse(browser, [np.round(np.asarray(stroke) * scale + [left, top]).astype(int).tolist() for stroke in drawing])
         wait(browser, f"document.querySelector('.dp-answer').textContent === '{digit}'")
         strokes = [np.array(stroke) for stroke in browser.evaluate("digitPad.pads[0].strokes")]
-        p = network.predict(cnnlib.rasterize(strokes)[np.newaxis])[0]
+        p = calibrate(network.predict(cnnlib.rasterize(strokes)[np.newaxis]))[0]
         shown = browser.evaluate("[...digitPad.pads[0].probabilities]")
         np.testing.assert_allclose(shown, p, atol=1e-5)

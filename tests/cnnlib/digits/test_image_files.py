@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cnnlib.digits.mnist_frame import FORMATS, read_digit
+from cnnlib.digits.mnist_frame import FORMATS
+from cnnlib.digits.reading import read_digit
 
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no such files")
 
@@ -121,6 +122,32 @@ def test_other_formats_are_not_even_opened(kind, tmp_path):
     path = tmp_path / "image.png"
     path.write_bytes(encode(seven().convert("RGB"), kind))
     with pytest.raises(ValueError, match=rf"image\.png is not an image in one of the formats {', '.join(FORMATS)}"):
+        read_digit(path)
+
+
+def heic(brand=b"heic"):
+    """Return the beginning of a HEIC file."""
+    return struct.pack(">I4s4sI4s4s", 24, b"ftyp", brand, 0, b"mif1", brand) + bytes(100)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
+def test_a_photograph_of_an_iphone_is_named_as_such(brand, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(heic(brand))
+    with pytest.raises(ValueError, match=r"IMG_0001.HEIC .*a HEIC photograph.*Save it as JPEG.*cnnlib\[heic\]"):
+        read_digit(path)
+
+
+def test_a_photograph_of_an_iphone_is_read_where_its_package_is(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    path, expected = tmp_path / "photo.heic", tmp_path / "expected.png"
+    pillow_heif.register_heif_opener()
+    seven().convert("RGB").save(path, "HEIF")
+    seven().save(expected)
+    assert np.abs(read_digit(path) - read_digit(expected)).mean() < 0.06
+    path.write_bytes(heic())
+    with pytest.raises(ValueError, match="cannot be read"):
         read_digit(path)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import cnnlib
 from cnnlib.digits import pad as pad_module
+from cnnlib.digits.confidence import calibrate
 from cnnlib.digits.pad import INTERVAL, DigitPad
 from cnnlib.digits.sample_drawings import sample_drawings
 
@@ -47,11 +48,31 @@ def draw(pad, strokes):
 def test_it_reads_what_is_drawn(pad, number):
     draw(pad, DRAWINGS[number])
     assert np.array_equal(pad.image, cnnlib.rasterize(DRAWINGS[number]))
-    assert np.array_equal(pad.probabilities, cnnlib.load_pretrained().predict(pad.image[np.newaxis])[0])
+    assert np.array_equal(pad.probabilities, calibrate(cnnlib.load_pretrained().predict(pad.image[np.newaxis]))[0])
     assert pad.prediction == LABELS[number]
     assert f'class="answer">{LABELS[number]} ' in pad.result.value
     assert f"It reads a {LABELS[number]}, 9" in pad.message.value and 'role="alert"' in pad.message.value
     assert pad.result.value.count("<tr") == 10
+
+
+def test_it_says_what_is_no_digit(pad):
+    wave = np.stack([np.arange(40, 240, 4), 140 + 40 * np.sin(np.arange(50))], axis=1)
+    for first, *rest in [wave.tolist()]:
+        send(pad, "mouse_down", *first)
+        for point in rest:
+            send(pad, "mouse_move", *point)
+    pad._predict()
+    assert pad.is_digit  # as long as the pen is down, it may become one
+    send(pad, "mouse_up", *wave[-1])
+    assert not pad.is_digit and not cnnlib.looks_like_digit(pad.image[np.newaxis])[0]
+    assert 'class="answer">? <small>no digit</small>' in pad.result.value and "class=top" not in pad.result.value
+    assert "This does not look like a digit. The most similar one is a" in pad.message.value
+    pad.fine_tune(3)  # whoever teaches a sign means it
+    assert pad.is_digit and pad.prediction == 3
+    pad.undo_correction()
+    assert not pad.is_digit
+    pad.clear()
+    assert pad.is_digit and "Draw a digit." not in pad.result.value
 
 
 def test_nothing_is_drawn(pad):
@@ -234,7 +255,7 @@ def test_save(pad, tmp_path, monkeypatch):
     pad.fine_tune(6)
     pad.save_button.click()
     saved = cnnlib.Network.load(tmp_path / "my-model.npz")
-    assert np.array_equal(saved.predict(pad.image[np.newaxis])[0], pad.probabilities)
+    assert np.array_equal(calibrate(saved.predict(pad.image[np.newaxis]))[0], pad.probabilities)
     assert saved.notes == {"corrections": 1}
     pad.path_field.value = "my-model.npz/x.npz"
     pad.save_button.click()
