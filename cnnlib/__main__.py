@@ -132,8 +132,9 @@ def network_for(architecture: str, classes: int, rng: np.random.Generator) -> cn
 def classes_of(network: cnnlib.Network) -> tuple[str, ...]:
     """Return what a network's outputs are called: as it was trained on, or the ten digits."""
     names = network.notes.get("classes")
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return tuple(names) if is_list and (len(names),) == network.shapes[-1] else tuple("0123456789")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names) and (len(names),) == network.shapes[-1]:
+        return tuple(names)
+    return tuple("0123456789")
 
 
 def percent(p: float) -> str:

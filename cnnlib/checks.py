@@ -655,6 +655,8 @@ def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> None:
         lengths = {"batch_loss": (steps,), "loss": (epochs,), "learning_rate": (epochs,)}.get(name, (0, epochs))
         if type(values) is not list or len(values) not in lengths or {*map(type, values)} - {int, float}:
             raise ValueError(f"its {name} must be a list of {lengths[-1]} numbers")
+        if any(type(value) is int and abs(value) >= 2**53 for value in values):
+            raise ValueError(f"its {name} holds a number that is too large")
     np.random.default_rng().bit_generator.state = description["rng"]
     parameters = run.network.parameters()
     kinds = {"", *(f"{kind}." for kind in (run.optimizer.state_names if steps else ()))}

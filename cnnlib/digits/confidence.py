@@ -37,7 +37,8 @@ def load_rejecter() -> Network:
 
 @functools.cache
 def _networks() -> tuple[Network, Network]:
-    return load_pretrained()[:FEATURE_LAYERS], load_rejecter()
+    pretrained = load_pretrained()
+    return Network(pretrained.layers[:FEATURE_LAYERS], pretrained.input_shape), load_rejecter()
 
 
 def calibrate(p: np.ndarray) -> np.ndarray:

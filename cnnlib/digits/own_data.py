@@ -81,7 +81,7 @@ def _dataset(name: str, train: tuple, test: tuple | None, classes: tuple[str, ..
         images, labels = images[order[cut:]], labels[order[cut:]]
     if len(classes) < 2:
         raise DataError(f"{name} holds {len(classes)} class{'es' * (len(classes) != 1)}, expected at least two")
-    return Dataset(name, images, labels, *test, classes)
+    return Dataset(name, images, labels, test[0], test[1], classes)
 
 
 def _from_pictures(folder: Path) -> Dataset:

@@ -226,3 +226,16 @@ def test_statistics_are_saved_and_resumed_to_the_same_bits(tmp_path):
 def test_the_formats_have_their_names(tmp_path):
     """They stand in files that others have: changing one makes those unreadable."""
     assert (saving.MODEL, saving.CHECKPOINT) == ("cnnlib network 1", "cnnlib checkpoint 2")
+
+
+@pytest.mark.parametrize("name", ["loss", "batch_loss", "seconds", "learning_rate"])
+def test_a_history_with_a_number_of_400_digits_is_refused(tmp_path, name):
+    """The fuzzer found it: Python reads such a number from JSON, and cannot make a float of it."""
+    path = tmp_path / "checkpoint.npz"
+    train(path)
+    arrays, description = saving.read_arrays(path, saving.CHECKPOINT)
+    for number in (10**400, -(10**400)):
+        description["history"][name][1] = number
+        saving.write_arrays(path, arrays, description)
+        with pytest.raises(ValueError, match=f"checkpoint.npz is not a checkpoint of this run: its {name} holds a num"):
+            train(path)

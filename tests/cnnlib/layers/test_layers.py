@@ -510,6 +510,7 @@ def test_the_limits_themselves_are_allowed():
     assert cnnlib.Upsampling(100).size == 100 and cnnlib.Upsampling(1).size == 1
     assert cnnlib.BatchNormalization(1_000_000, 0).momentum == 0
     assert cnnlib.Dropout(0).rate == 0
+    assert cnnlib.Softmax().output_shape((1,)) == (1,)
 
 
 def test_batch_normalization_shares_the_variance_of_a_sample():
