@@ -38,7 +38,7 @@ def load_rejecter() -> Network:
 @functools.cache
 def _networks() -> tuple[Network, Network]:
     pretrained = load_pretrained()
-    return Network(pretrained.layers[:FEATURE_LAYERS], pretrained.input_shape), load_rejecter()
+    return Network(list(pretrained.layers[:FEATURE_LAYERS]), pretrained.input_shape), load_rejecter()
 
 
 def calibrate(p: np.ndarray) -> np.ndarray:
