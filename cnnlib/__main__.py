@@ -36,7 +36,7 @@ class DataSet(click.ParamType):
         return f"[{'|'.join(LOADERS)}|PATH]"
 
     def convert(self, value, parameter, context) -> str:
-        if value not in LOADERS and not Path(value).exists():
+        if value not in LOADERS and not (value and Path(value).exists()):
             self.fail(f"{value!r} is not one of {', '.join(LOADERS)}, and no folder or file.", parameter, context)
         return value
 
