@@ -41,6 +41,7 @@ EVERY_PEN = "test_every_digit_size_and_pen"
 ADVERSARIAL = "test_values_gradients_and_the_adversarial_step"
 FORGETS = "test_without_replay_it_forgets"
 ORDERS = "test_every_order_and_rule"
+MANY_SETTINGS = "test_every_number_in_many_settings"
 SCORES = "test_scores_temperatures_and_shifts"
 FAULTS = [
     ("neuron", SLIDERS, [], "", "[[next[0]], [next[1]]]", "[[next[1]], [next[0]]]"),
@@ -204,6 +205,17 @@ FAULTS = [
     ("autograd", ORDERS, ["add", "complete"], "", "slopes[parents[k]] + share : share", "share : share"),
     ("autograd", ORDERS, ["add", "once"], "", "slopes: () => [1, -1]", "slopes: () => [1, 1]"),
     ("autograd", ORDERS, ["add", "complete"], "", "slopes: (w, x) => [x, w]", "slopes: (w, x) => [w, x]"),
+    ("more-machines", MANY_SETTINGS, ["ring"], "", "* (P - 1) / P;", "* (P - 1);"),
+    ("more-machines", MANY_SETTINGS, ["halves"], "", "Math.ceil(Math.log2(P))", "P"),
+    (
+        "more-machines",
+        MANY_SETTINGS,
+        ["halves"],
+        "",
+        "data.per_image * batch.value / P",
+        "data.per_image * batch.value",
+    ),
+    ("more-machines", "test_widths_are_times", [], "", "x + part * width, 418", "x + size * width, 418"),
     ("fine-tuning", FORGETS, [], "", "data.set(parameters[k])", "data.set(parameters[k].map((p) => -p))"),
     ("fine-tuning", FORGETS, [], "", "count / counts[digit]", "count / total"),
     ("fine-tuning", FORGETS, [], "", "number(next[digit], 2)", "number(old[digit], 2)"),
