@@ -43,6 +43,7 @@ FORGETS = "test_without_replay_it_forgets"
 ORDERS = "test_every_order_and_rule"
 PIECES = "test_every_piece_shows_what_is_counted"
 ONE_IMAGE = {"peak": 100, "bandwidth": 25, "batch": 1}
+MANY_SETTINGS = "test_every_number_in_many_settings"
 SCORES = "test_scores_temperatures_and_shifts"
 FAULTS = [
     ("neuron", SLIDERS, [], "", "[[next[0]], [next[1]]]", "[[next[1]], [next[0]]]"),
@@ -211,6 +212,17 @@ FAULTS = [
     ("roofline", PIECES, ["separate", ONE_IMAGE], "", "if (moving > computing) all.waiting", "if (moving) all.waiting"),
     ("roofline", "test_the_ladder_is_the_reference_run", [], "", "operations / seconds", "data.peak / seconds"),
     ("roofline", "test_points_lie_on_the_roofline", [], "", "up(operations / least / 1e9)", "up(peak.value)"),
+    ("more-machines", MANY_SETTINGS, ["ring"], "", "* (P - 1) / P;", "* (P - 1);"),
+    ("more-machines", MANY_SETTINGS, ["halves"], "", "Math.ceil(Math.log2(P))", "P"),
+    (
+        "more-machines",
+        MANY_SETTINGS,
+        ["halves"],
+        "",
+        "data.per_image * batch.value / P",
+        "data.per_image * batch.value",
+    ),
+    ("more-machines", "test_widths_are_times", [], "", "x + part * width, 418", "x + size * width, 418"),
     ("fine-tuning", FORGETS, [], "", "data.set(parameters[k])", "data.set(parameters[k].map((p) => -p))"),
     ("fine-tuning", FORGETS, [], "", "count / counts[digit]", "count / total"),
     ("fine-tuning", FORGETS, [], "", "number(next[digit], 2)", "number(old[digit], 2)"),
