@@ -442,7 +442,7 @@ NOT_OF_FIGURES = {
     "15": "dark on bright|bright_on_dark|ground is bright|the border is bright|blackboard|ex-15-bright",
     "how": "light and dark",
 }
-LATER_CHAPTERS = [page for page in NOTEBOOKS if chapter_of(page) in {*map(str, range(1, 24)), "fused", "lab", ""}]
+LATER_CHAPTERS = [page for page in NOTEBOOKS if chapter_of(page) in {*map(str, range(1, 25)), "fused", "lab", ""}]
 
 
 @pytest.mark.parametrize("page", LATER_CHAPTERS)

@@ -191,7 +191,7 @@ ALWAYS = {
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_chapter_needs_nothing_but_the_library(name):
     """What it imports comes with `pip install cnnlib`, or is only used where it is found."""
-    tried = {"torch"} if name == "behind_the_scenes" else set()
+    tried = {"behind_the_scenes": {"torch"}, "more_machines": {"mpi4py"}}.get(name, set())
     assert imported(name) - ALWAYS - tried == set()
 
 
