@@ -50,7 +50,7 @@ def stored(name: str) -> dict:
 def rows_of_hosts(N: int) -> list[tuple[float, float, int, float, float]]:
     """Return latency, bandwidth, processes, the milliseconds measured, and those of the model, for the stored runs.
 
-    A large message costs two latencies: before it is sent, the receiver says that it is ready.
+    A large message takes two latencies here, as measured; probably the receiver first says that it is ready.
     """
     results, rows = stored("hosts"), []
     for P, found in results["machine"].items():
