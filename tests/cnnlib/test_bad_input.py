@@ -278,7 +278,10 @@ def complaint(watched, function, value, words):
 
 def came(value, text):
     """Return whether a message says what came: the value, its type, its dtype, its shape, or what is wrong inside."""
-    array = np.array(value, object) if isinstance(value, list) else np.asarray(value)
+    try:
+        array = np.array(value, object) if isinstance(value, list) else np.asarray(value)
+    except ValueError:  # of things with different numbers of axes NumPy cannot make even an array of objects
+        array = np.empty(len(value), object)
     said = [repr(value)[:12], str(value)[:12], type(value).__name__, str(array.dtype), str(array.shape)]
     said += [repr(each) for each in value] if isinstance(value, list) else []
     return any(
