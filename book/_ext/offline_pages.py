@@ -30,16 +30,22 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
             shutil.copyfile(file, target)
 
 
-def remove_font_preloads(app: Sphinx, exception: Exception | None) -> None:
-    """Take out a hint of the theme that browsers refuse, with an error, for pages opened from the disk."""
+SUPERFLUOUS = [
+    r'<link rel="preload" as="font"[^>]*>\n?',  # a hint that browsers refuse, with an error, for pages from the disk
+    r'<script src="[^"]*/fontawesome/[^"]*"></script>\n?',  # the icons as a script of 543 kB; they are there as fonts
+]
+
+
+def remove_superfluous(app: Sphinx, exception: Exception | None) -> None:
+    """Take out what the theme puts into every page and no page needs."""
     if exception or app.builder.format != "html":
         return
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text("utf-8")
-        page.write_text(re.sub(r'<link rel="preload" as="font"[^>]*>\n?', "", text), "utf-8")
+        page.write_text(re.sub("|".join(SUPERFLUOUS), "", text), "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("build-finished", copy_mathjax)
-    app.connect("build-finished", remove_font_preloads)
+    app.connect("build-finished", remove_superfluous)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -464,7 +464,6 @@ def test_page_works(page: Page):
 
 
 WEIGHT = 1_500_000  # bytes
-HEAVIER = {"15-draw": 1_700_000}  # which brings a network; a third of it are the theme's icons, as a script
 
 
 def over_the_wire(path: Path) -> int:
@@ -482,7 +481,7 @@ def test_no_page_is_heavy(page: Page):
     paths = {Path(unquote(urlsplit(url).path)) for url in page.fetched if url.startswith("file:")}
     weights = sorted(((over_the_wire(path), path.name) for path in paths), reverse=True)
     assert len(paths) > 10
-    assert sum(weight for weight, _ in weights) < HEAVIER.get(Path(page.url).stem, WEIGHT), weights[:5]
+    assert sum(weight for weight, _ in weights) < WEIGHT, weights[:5]
 
 
 # The text of a page, less what may hold a dollar sign or a backslash as itself: code, and formulas that are set.

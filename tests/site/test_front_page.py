@@ -26,7 +26,8 @@ def page(chromium, request):
     context = chromium.new_context(viewport=SCREENS[request.param], has_touch=phone, reduced_motion="reduce")
     page, wrong = context.new_page(), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(request.url))
+    # What is still on its way when the page is loaded anew, or closed, is given up; that is no failure.
+    page.on("requestfailed", lambda it: it.failure == "net::ERR_ABORTED" or wrong.append(f"{it.url}: {it.failure}"))
     page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
     page.goto(PAGE.as_uri(), wait_until="domcontentloaded")
     page.touch = phone
