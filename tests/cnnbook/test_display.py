@@ -49,10 +49,11 @@ def of_the_library():
     """All classes and functions that the library defines."""
     names = [module.name for module in pkgutil.walk_packages(cnnlib.__path__, "cnnlib.")]
     for module in (import_module(name) for name in names if name != "cnnlib.__main__"):
-        for thing in vars(module).values():
-            if getattr(thing, "__module__", None) == module.__name__ and (
-                inspect.isclass(thing) or inspect.isfunction(thing)
-            ):
+        for name, thing in vars(module).items():
+            is_own = getattr(thing, "__module__", None) == module.__name__
+            if name == "__annotate__":  # which Python 3.14 makes of a module's annotations
+                continue
+            if is_own and (inspect.isclass(thing) or inspect.isfunction(thing)):
                 yield thing
 
 
