@@ -140,8 +140,9 @@ def _from_csv(path: Path) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a file without rows, which the next lines tell
+            warnings.simplefilter("error", DeprecationWarning)  # NumPy 2.2 takes 300 modulo 256, with this warning
             table = np.loadtxt(path, np.uint8, delimiter=",", skiprows=int(header), ndmin=2, max_rows=MAX_IMAGES)
-    except (ValueError, OverflowError, UnicodeDecodeError) as error:
+    except (ValueError, OverflowError, UnicodeDecodeError, DeprecationWarning) as error:
         raise DataError(f"{path} holds something else than whole numbers from 0 to 255: {error}") from error
     if not len(table):
         raise DataError(f"{path} has no rows")
