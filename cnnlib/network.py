@@ -40,7 +40,8 @@ class Network(Sequential):
     Examples
     --------
     >>> from cnnlib import Dense, ReLU, Softmax
-    >>> network = Network([Dense(4, 8, rng=0), ReLU(), Dense(8, 3, rng=1), Softmax()], input_shape=(4,))
+    >>> layers = [Dense(4, 8, rng=0), ReLU(), Dense(8, 3, rng=1), Softmax()]
+    >>> network = Network(layers, input_shape=(4,))
     >>> network.parameter_count
     67
     >>> network.predict(np.zeros((5, 4))).shape
