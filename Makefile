@@ -57,7 +57,7 @@ fuzz: .venv/cnnlib ## Give each reader 100,000 damaged files, and the library 10
 	CNNLIB_FUZZ=100000 $(BIN)/pytest tests/cnnlib/test_files.py tests/cnnlib/test_bad_input.py \
 	    tests/cnnlib/digits/test_fuzz.py --numprocesses=2
 
-mutants: .venv/cnnlib ## Plant a thousand faults in the core, one after the other, and list those that no test notices
+mutants: .venv/cnnlib ## Plant each of a list of faults in the core, one after the other, and list those that no test notices
 	$(BIN)/python scripts/mutants.py
 
 model: .venv/cnnlib ## Train the network that comes with the package, as its model card says (needs MNIST)

@@ -110,17 +110,8 @@ def plot_regions(network, x: np.ndarray, labels: np.ndarray, resolution: int = 1
     figure.colorbar(mesh, ax=axis, label="probability of class 1", ticks=[0, 0.5, 1])
     axis.contour(across, up, share, levels=[0.5], colors="black", linestyles="--", linewidths=1)
     for label, marker in ((0, "o"), (1, "s")):
-        some = x[np.asarray(labels) == label]
-        axis.scatter(
-            some[:, 0],
-            some[:, 1],
-            s=70,
-            marker=marker,
-            color="white",
-            edgecolor="black",
-            zorder=3,
-            label=f"class {label}",
-        )
+        x1, x2 = x[np.asarray(labels) == label].T
+        axis.scatter(x1, x2, s=70, marker=marker, color="white", edgecolor="black", zorder=3, label=f"class {label}")
     axis.set(xlabel="$x_1$", ylabel="$x_2$")
     axis.grid(False)
     axis.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.16))

@@ -25,29 +25,36 @@ def checked(address: str) -> str:
     return address
 
 
-def replace(path: Path, pattern: str, replacement: str) -> None:
-    """Replace what stands in a file exactly once."""
+def replaced(path: Path, pattern: str, replacement: str) -> str:
+    """Return a file's text with another address; ValueError unless there is exactly one place for it."""
     text, count = re.subn(pattern, lambda match: match[1] + replacement, path.read_text("utf-8"), flags=re.M)
     if count != 1:
         raise ValueError(f"{path.name}: expected one place for the address, found {count}")
-    path.write_text(text, "utf-8")
+    return text
 
 
 def set_address(root: Path, address: str) -> None:
+    """Write the address to all three files, or to none if one has no place for it."""
     address = checked(address)
-    replace(root / "_config.yml", r'(^repository:\n  url: )".*"$', f'"{address}"')
-    line = f"repository-code: {address}\n" if address else ""
-    replace(root / "CITATION.cff", r"(^version: .*\n)(?:repository-code: .*\n)?", line)
-    links = f'Source = "{address}"\nIssues = "{address}/issues"\n'
-    urls = f"[project.urls]\n{links}\n" if address else ""
-    replace(root / "pyproject.toml", r"(^cnnlib = .*\n\n)(?:\[project\.urls\]\n(?:.+\n)*\n)?", urls)
+    links = f'[project.urls]\nSource = "{address}"\nIssues = "{address}/issues"\n\n'
+    changes = {
+        "_config.yml": (r'(^repository:\n  url: )".*"$', f'"{address}"'),
+        "CITATION.cff": (r"(^version: .*\n)(?:repository-code: .*\n)?", address and f"repository-code: {address}\n"),
+        "pyproject.toml": (r"(^cnnlib = .*\n\n)(?:\[project\.urls\]\n(?:.+\n)*\n)?", address and links),
+    }
+    texts = {root / name: replaced(root / name, *change) for name, change in changes.items()}
+    for path, text in texts.items():
+        path.write_text(text, "utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", nargs="?", default="")
     address = parser.parse_args().address
-    set_address(ROOT, address)
+    try:
+        set_address(ROOT, address)
+    except ValueError as error:
+        parser.error(str(error))
     print(f"The repository's address is {address}" if address else "The repository has no address")
 
 

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import cnnlib
-from cnnbook.checking import passed, require
+from cnnbook.checking import as_number, passed, require
 from cnnlib.onnx_export import export_onnx
 
 # The example: e = w x + b - t and L = e e + w w, box by box.
@@ -179,7 +179,7 @@ def compare_with_onnx(network: cnnlib.Network, digits) -> tuple[float, str]:
 
 def check_by_hand(da: float, db: float) -> None:
     """The slopes of L = v u with v = u b and u = a + b, at a = 1 and b = 2."""
-    da, db = (number_of(value) for value in (da, db))
+    da, db = as_number(da, "da"), as_number(db, "db")
     require((da, db) != (21, 12), "these are the right numbers in the wrong places: da comes first.")
     require(da != 6, "da is the slope of u, and u is used twice: by v and by L. Add both.")
     require(da == 12, f"da = {da:g} is not it. First find the slope of u: it is used by v and by L.")
@@ -187,16 +187,6 @@ def check_by_hand(da: float, db: float) -> None:
     require(db != 12, "this is what b gets from u. It also gets something from v.")
     require(db == 21, f"db = {db:g} is not it. b is used by u and by v; add what comes from both.")
     passed("Nothing was handed on before it was complete.")
-
-
-def number_of(value) -> float:
-    """Return an answer as a number; `WrongAnswer` if it is none."""
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        array = np.empty(0)
-    require(array.size == 1, f"expected a number, got {type(value).__name__}")
-    return float(array.ravel()[0])
 
 
 def gradient_of(function, x: np.ndarray, dy: np.ndarray, tensor, backward) -> tuple[np.ndarray, np.ndarray]:

@@ -37,8 +37,7 @@ def load_rejecter() -> Network:
 
 @functools.cache
 def _networks() -> tuple[Network, Network]:
-    pretrained = load_pretrained()
-    return Network(list(pretrained.layers[:FEATURE_LAYERS]), pretrained.input_shape), load_rejecter()
+    return load_pretrained()[:FEATURE_LAYERS], load_rejecter()  # type: ignore[return-value]  # a slice is a network
 
 
 def calibrate(p: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def refused(check, *answer, message):
         check(*answer)
 
 
-@pytest.mark.parametrize("kind", [int, float, np.float32, np.array, lambda value: np.array([value]), str])
+@pytest.mark.parametrize("kind", [int, float, np.float32, np.array, lambda value: np.array([value])])
 def test_by_hand_accepts_any_number(kind, capsys):
     chapter.check_by_hand(kind(12), kind(21))
     assert "Right" in capsys.readouterr().out
@@ -66,9 +66,9 @@ def test_by_hand_accepts_any_number(kind, capsys):
         ((12, 12), "also gets something from v"),
         ((3, 21), "First find the slope of u"),
         ((12, 15), "add what comes from both"),
-        (("x", 21), "expected a number, got str"),
-        ((None, 21), "da = nan is not it|expected a number"),
-        ((12, [1, 2]), "expected a number, got list"),
+        (("x", 21), "da: expected numbers, got str"),
+        ((None, 21), "da: expected numbers, got NoneType"),
+        ((12, [1, 2]), "db: expected a single number, got 2"),
         ((np.nan, 21), "da = nan"),
     ],
 )

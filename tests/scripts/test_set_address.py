@@ -38,6 +38,16 @@ def test_an_address_is_set_changed_and_taken_out(tmp_path):
     assert [(tmp_path / name).read_text("utf-8") for name in FILES] == before
 
 
+def test_all_files_are_changed_or_none(tmp_path):
+    for name in FILES:
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / FILES[2]).write_text("no place for an address")
+    before = [(tmp_path / name).read_text("utf-8") for name in FILES]
+    with pytest.raises(ValueError, match="expected one place"):
+        set_address.set_address(tmp_path, "https://github.com/ada/first")
+    assert [(tmp_path / name).read_text("utf-8") for name in FILES] == before
+
+
 @pytest.mark.parametrize(
     "address", ["github.com/ada/cnn", "http://github.com/ada/cnn", "https://github.com/ada", 'https://x.org/a/b"c']
 )

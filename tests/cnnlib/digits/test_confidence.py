@@ -54,6 +54,7 @@ def test_drawings_of_other_things_are_flagged(judge, kind):
 
 
 def test_letters_are_flagged(judge):
+    """In two of the fonts of the training; of other fonts, 77 % are flagged."""
     from make_rejecter import LETTERS, matplotlib_fonts
 
     fonts = [font for font in matplotlib_fonts() if "DejaVuSans.ttf" in font or "STIXGeneral.ttf" in font]
