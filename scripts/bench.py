@@ -30,12 +30,19 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
 import cnnlib
+from cnnbook import detection, segmentation
 from cnnlib.data_parallel import Communicator
+from cnnlib.digits.detection import encode
+from cnnlib.digits.scenes import make_scenes
 from cnnlib.files import atomic_write
+from cnnlib.layers.layer import all_layers
+from cnnlib.losses import Loss, SoftmaxCrossEntropy
 
 BATCHES = (32, 64, 128)
+TASKS = {"detector": 32, "U-Net": 16}  # the networks of chapters 19 and 20, with their batch sizes
 LEARNING_RATE, MOMENTUM = 0.05, 0.9
 TOLERANCE = 1e-5  # of gradients and parameters, relative to the largest entry of each array
+TASK_TOLERANCE = 1e-9  # the same of the networks of chapters 19 and 20, in float64: in float32 rounding decides kinks
 
 
 def lenet5_flop() -> int:
@@ -58,6 +65,23 @@ def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return images (N, 28, 28) and labels (N,) of MNIST's size and dtype, but of noise: no time depends on values."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(0, 10, count, dtype=np.uint8)
+
+
+def task(name: str, count: int, dtype: type = np.float32) -> tuple[cnnlib.Network, np.ndarray, np.ndarray, Loss]:
+    """Return the network of a chapter, images of noise (N, 1, 64, 64), targets of as many scenes, and loss."""
+    digits, rng = cnnlib.load_digits(), np.random.default_rng(0)
+    rules = segmentation.RULES if name == "U-Net" else {}
+    scenes = make_scenes(digits.train_images, digits.train_labels, count, rng, **rules)
+    images = rng.random((count, 1, 64, 64), dtype=np.float32).astype(dtype)
+    if name == "detector":
+        network, t, loss = detection.build_detector(), encode(scenes), detection.detector_loss()
+    else:
+        network, t = segmentation.build_unet(), cnnlib.one_hot(scenes.classes, segmentation.CLASSES)
+        loss = SoftmaxCrossEntropy(segmentation.class_weights())
+    for layer in all_layers(network):
+        for array in (*layer.params, *layer.statistics):
+            setattr(layer, array, getattr(layer, array).astype(dtype))
+    return network, images, t.astype(dtype), loss
 
 
 def shuffled(count: int, steps: int, batch_size: int, seed: int) -> np.ndarray:
@@ -105,6 +129,7 @@ class NumPyEngine:
         self.network = self.plain.fused(needs_dx=False, training=True)
         self.optimizer = cnnlib.SGD(LEARNING_RATE, MOMENTUM)
         self.loss = cnnlib.CategoricalCrossEntropy()
+        self.tasks = {}
 
     def allreduce(self, allreduce: Callable, *arrays: np.ndarray) -> None:
         """Do what the communicator does, and note how long it takes."""
@@ -141,6 +166,21 @@ class NumPyEngine:
         batches = shuffled(len(self.images), steps, batch_size, seed)
         self.seconds.clear()
         return measure_calls(lambda i: self.step(batches[i]), steps)
+
+    def check_task(self, name: str, size: int) -> list[list]:
+        """Take up a network of chapter 19 or 20, and return its gradients in float64, on a batch of that size."""
+        network, x, t, loss = task(name, 64)
+        self.tasks[name] = network.fused(needs_dx=False, training=True), x, t, cnnlib.Adam(3e-3), loss
+        network, x, t, loss = task(name, size, np.float64)
+        network = network.fused(needs_dx=False, training=True)
+        network.backpropagate(x, t, loss)
+        return [array.tolist() for array in network.gradients().values()]
+
+    def train_task(self, name: str, batch_size: int, steps: int, seed: int) -> Times:
+        """Return the seconds of a training step of that network."""
+        network, x, t, *how = self.tasks[name]
+        batches = shuffled(len(x), steps, batch_size, seed)
+        return measure_calls(lambda i: network.train_step(x[batches[i]], t[batches[i]], *how), steps)
 
     def communication(self, waiting: bool) -> Times:
         """Return the seconds of the last steps' Allreduce: the sum itself, or what it takes the process that waits.
@@ -200,6 +240,7 @@ class TorchEngine:
             self.model = nn.parallel.DistributedDataParallel(self.model)
         self.optimizer = torch.optim.SGD(self.parameters, LEARNING_RATE, MOMENTUM)
         self.classifier = nn.Sequential(self.model, nn.Softmax(dim=1))
+        self.tasks = {}
 
     @staticmethod
     def turn(array: np.ndarray) -> np.ndarray:
@@ -237,6 +278,36 @@ class TorchEngine:
         batches = self.torch.from_numpy(shuffled(len(self.images), steps, batch_size, seed))
         return measure_calls(lambda i: self.step(batches[i]), steps)
 
+    def check_task(self, name: str, size: int) -> list[list]:
+        self.tasks[name] = self.torch_task(name, 64, np.float32)
+        model, x, t, _, loss = self.torch_task(name, size, np.float64)
+        loss(model(x), t).backward()
+        return [parameter.grad.tolist() for parameter in model.parameters()]
+
+    def torch_task(self, name: str, count: int, dtype: type) -> tuple:
+        """Return what `task` does as a model, images, targets, optimizer and loss for PyTorch."""
+        torch = self.torch
+        network, x, t, _ = task(name, count, dtype)
+        x, t = torch.from_numpy(x).contiguous(memory_format=self.format), torch.from_numpy(np.ascontiguousarray(t))
+        model = torch_module(network).to(memory_format=self.format)
+        loss = partial(torch_detector_loss, torch)
+        if name == "U-Net":
+            t, loss = t.argmax(dim=1), partial(torch_pixel_loss, torch)
+        return model, x, t, torch.optim.Adam(model.parameters(), 3e-3), loss
+
+    def train_task(self, name: str, batch_size: int, steps: int, seed: int) -> Times:
+        model, x, t, optimizer, loss = self.tasks[name]
+        batches = self.torch.from_numpy(shuffled(len(x), steps, batch_size, seed))
+
+        def step(batch) -> None:
+            optimizer.zero_grad()
+            value = loss(model(x[batch]), t[batch])
+            value.backward()
+            optimizer.step()
+            value.item()
+
+        return measure_calls(lambda i: step(batches[i]), steps)
+
     def predict(self, count: int) -> Times:
         with self.torch.inference_mode():
             batches = self.images[:count].split(128)
@@ -254,6 +325,58 @@ class TorchEngine:
             for batch in self.images[count:].split(128):
                 self.classifier(self.to_input(batch))
         return peak_memory()
+
+
+def torch_module(layer):
+    """Return the same layer, with the same weights, for PyTorch: of the layers of chapters 19 and 20."""
+    from torch import cat, from_numpy, nn, no_grad
+
+    class Skip(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return cat([x, self.inner(x)], dim=1)
+
+    match layer:
+        case cnnlib.Skip():
+            return Skip(nn.Sequential(*map(torch_module, layer.layers)))
+        case cnnlib.Sequential():
+            return nn.Sequential(*map(torch_module, layer.layers))
+        case cnnlib.MaxPooling():
+            return nn.MaxPool2d(layer.size)
+        case cnnlib.Upsampling():
+            return nn.Upsample(scale_factor=layer.size)
+        case cnnlib.ReLU():
+            return nn.ReLU()
+        case cnnlib.BatchNormalization():
+            module = nn.BatchNorm2d(layer.channels, eps=layer.epsilon, momentum=1 - layer.momentum)
+        case cnnlib.Convolutional():
+            F, C, K, _ = layer.W.shape
+            module = nn.Conv2d(C, F, K, stride=layer.stride, padding=K // 2)
+    weights = [from_numpy(np.ascontiguousarray(getattr(layer, name))) for name in layer.params]
+    module.to(weights[0].dtype)
+    with no_grad():
+        for parameter, array in zip(module.parameters(), weights, strict=True):
+            parameter.copy_(array)
+    return module
+
+
+def torch_detector_loss(torch, y, t):
+    """Return the loss of chapter 19, in PyTorch: sums over the cells where it counts, divided by the scenes."""
+    functional, where = torch.nn.functional, t[:, 0] > 0.5
+    y_there, t_there = y.movedim(1, -1)[where], t.movedim(1, -1)[where]
+    presence = functional.binary_cross_entropy_with_logits(y[:, 0], t[:, 0], reduction="sum")
+    place = functional.mse_loss(y_there[:, 1:5], t_there[:, 1:5]) * len(t_there)
+    kind = functional.cross_entropy(y_there[:, 5:], t_there[:, 5:].argmax(dim=1), reduction="sum")
+    return (presence + 5 * place + kind) / len(t)
+
+
+def torch_pixel_loss(torch, y, t):
+    """Return the loss of chapter 20, in PyTorch: a mean over all pixels, not over their weights."""
+    weights = torch.tensor(segmentation.class_weights(), dtype=y.dtype)
+    return torch.nn.functional.cross_entropy(y, t, weights, reduction="sum") / t.numel()
 
 
 # Without a number of threads, both libraries take as many as there are cores. (The method `train` of cnnlib takes one.)
@@ -341,17 +464,32 @@ def requests(mpi) -> Iterator[str]:
 
 def check_equal(workers: list[Worker]) -> float:
     """Return the largest relative difference of gradients and parameters; RuntimeError if it is too large."""
-    first, *others = ([np.array(array) for array in worker("check", size=128, steps=3)] for worker in workers)
     names = cnnlib.lenet5().parameters()
     names = [f"the gradient of {name}" for name in names] + [f"{name} after three steps" for name in names]
-    largest = 0.0
+    return compare(workers, names, TOLERANCE, "check", size=128, steps=3)
+
+
+def check_task(workers: list[Worker], name: str) -> float:
+    """Let engines take up the network of a chapter; return the largest relative difference of its gradients."""
+    names = [f"the gradient of {parameter}, of the {name}," for parameter in task(name, 1)[0].parameters()]
+    return compare(workers, names, TASK_TOLERANCE, "check_task", name=name, size=TASKS[name])
+
+
+def compare(workers: list[Worker], names: list[str], tolerance: float, method: str, **arguments) -> float:
+    """Return the largest relative difference of what engines compute; RuntimeError if it is too large.
+
+    It is relative to the largest entry of an array, or to a thousandth of the largest of all: the gradient of a bias
+    in front of a batch normalization is 0, and rounding is all that remains of it.
+    """
+    first, *others = ([np.array(array) for array in worker(method, **arguments)] for worker in workers)
+    least, largest = 1e-3 * max(np.abs(array).max() for array in first), 0.0
     for worker, arrays in zip(workers[1:], others, strict=True):
         for name, a, b in zip(names, first, arrays, strict=True):
-            difference = float(np.abs(a - b).max() / np.abs(b).max())
-            if not difference <= TOLERANCE:
+            difference = float(np.abs(a - b).max() / max(least, np.abs(b).max()))
+            if not difference <= tolerance:
                 raise RuntimeError(
                     f"{workers[0].name} and {worker.name} do not compute the same: {name} differs by {difference:.1e}, "
-                    f"relative to its largest entry; allowed is {TOLERANCE:.0e}. Nothing was measured."
+                    f"relative to its largest entry; allowed is {tolerance:.0e}. Nothing was measured."
                 )
             largest = max(largest, difference)
     return largest
@@ -375,12 +513,17 @@ def measure(rounds: int, images: int, names: list[str]) -> dict:
         plan.append((f"allreduce and waiting, {n}", "communication", {"waiting": True}, group))
     plan.append((f"{count:,} images", "predict", {"count": count}, single))
     plan.append(("one image", "predict_one", {"repetitions": 300}, single))
-    result["timed"] = [what for what, method, *_ in plan if method != "communication"]
+    one_thread = [name for name in single if "1 thread" in name]
+    for network in TASKS:
+        check_task([workers[name] for name in one_thread], network)
+    for network, n in TASKS.items():
+        plan.append((f"{network}, {n}", "train_task", {"name": network, "batch_size": n, "steps": 3}, one_thread))
+    result["timed"] = [what for what, method, *_ in plan if method not in ("communication", "train_task")]
     values = {what: {name: [] for name in able} for what, _, _, able in plan}
     peaks = {name: [] for name in single if name.startswith("cnnlib")}
     for number in tqdm(range(rounds), unit="round", desc="Measuring"):
         for what, method, arguments, able in plan:
-            seed = {"seed": number} if method == "train" else {}
+            seed = {"seed": number} if method in ("train", "train_task") else {}
             for name in able:
                 values[what][name].append(Times(*workers[name](method, **arguments, **seed)))
         for name in peaks:
@@ -449,6 +592,10 @@ def table(result: dict) -> str:
     out += rows("Milliseconds: median (best)", pair)
     if "PyTorch" in engines:
         out += rows("Divided by PyTorch", ratio, "PyTorch")
+    for network, n in TASKS.items():
+        what, mine, *others = f"{network}, {n}", *(name for name in engines if "1 thread" in name)
+        ratios = [f"{ratio(what, mine, other)} of {other}" for other in others]
+        out += ["", f"{what}: a step takes {mine} {pair(what, mine)} ms" + "".join(f", {text}" for text in ratios)]
     out += ["", "Without a number, an engine has its default threads. The method `train` of cnnlib uses one."]
     if "cnnlib, 2 processes" in engines:
         for n in BATCHES:

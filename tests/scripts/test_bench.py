@@ -36,6 +36,8 @@ def test_cnnlib_alone(bench, tmp_path):
     )
     assert all(result["memory"][name] > 10e6 for name in engines if name != "cnnlib, 1 thread")
     assert all(name in run.stdout for name in engines) and "PyTorch, " not in run.stdout
+    assert list(result["median"]["U-Net, 16"]) == list(result["best"]["detector, 32"]) == ["cnnlib, 1 thread"]
+    assert "U-Net, 16: a step takes cnnlib, 1 thread" in run.stdout
     assert ("Allreduce takes" in run.stdout) == (len(engines) == 3)
     assert str(Path.home()) not in output.read_text()
 
@@ -71,3 +73,14 @@ def test_different_gradients_are_refused(bench, wrong):
     other[2][0, 0, 0, 0] += wrong
     with pytest.raises(RuntimeError, match="A and B do not compute the same: the gradient of W3"):
         bench.check_equal([Fake("A", arrays), Fake("B", other)])
+
+
+@pytest.mark.parametrize("name", ["detector", "U-Net"])
+def test_the_networks_of_the_chapters_have_a_gradient_in_float64(bench, name):
+    gradients = bench.NumPyEngine(None, 1).check_task(name, 2)
+    names = bench.task(name, 1)[0].parameters()
+    assert len(gradients) == len(names) > 20
+    wrong = [np.array(gradient) for gradient in gradients]
+    wrong[-2][0, 0] += 1
+    with pytest.raises(RuntimeError, match=f"A and B do not compute the same: the gradient of {list(names)[-2]}, of"):
+        bench.check_task([Fake("A", gradients), Fake("B", wrong)], name)
