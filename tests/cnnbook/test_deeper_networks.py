@@ -42,6 +42,21 @@ def test_flips_and_shifts():
     assert len(counts) == 18 and max(counts.values()) < 50
 
 
+def test_half_of_the_images_lose_a_square():
+    images = np.full((2_000, 28, 28), 200, np.uint8)
+    changed = chapter.erase(images, np.random.default_rng(0))
+    assert changed.dtype == images.dtype and set(np.unique(changed)) == {0, 200} and (images == 200).all()
+    lost = (changed == 0).sum(axis=(1, 2))
+    assert 900 < (lost > 0).sum() < 1_100
+    assert lost.max() == 81 and lost[lost > 0].min() == 25  # in a corner, a square of 5x5 remains of it
+    heights = (changed == 0).any(axis=2).sum(axis=1) * (changed == 0).any(axis=1).sum(axis=1)
+    assert np.array_equal(heights, lost)  # what is lost is a rectangle
+    where = (changed == 0).mean(axis=0)
+    assert where[10:18, 10:18].min() > 0.03 and where[0, 0] < where[14, 14]
+    both = chapter.flip_shift_and_erase(images, np.random.default_rng(0))
+    assert both.shape == images.shape and (both == 0).any()
+
+
 def fold(W, b, gamma, beta, mean, variance, epsilon):
     scale = gamma / np.sqrt(variance + epsilon)
     return W * scale[:, None, None, None], (b - mean) * scale + beta
