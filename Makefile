@@ -102,14 +102,18 @@ test-newest test-oldest: test-%: ## Run the unit tests with the newest, or the o
 pdf: book ## Print the whole book: _build/book.pdf (needs Chromium)
 	$(BIN)/python scripts/make_pdf.py
 
-lab: .venv/cnnlib ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks $(AS_ROOT)
+.PHONY: my-notebooks
+my-notebooks: .venv/cnnlib ## Copy the chapters to my-notebooks/, for you to run and change; what you have changed there stays
+	@$(BIN)/python book/_ext/my_notebooks.py
+
+lab: my-notebooks ## Open your copies of the chapters in JupyterLab
+	$(BIN)/jupyter lab my-notebooks $(AS_ROOT)
 
 notebooks: .venv/cnnlib ## Execute the notebooks and store their outputs in them (NOTEBOOKS=notebooks/...: only these)
 	$(BIN)/python book/_ext/execution.py $(NOTEBOOKS)
 
-draw: .venv/cnnlib ## Open the chapter with the pad to draw on, in JupyterLab
-	$(BIN)/jupyter lab notebooks/15-draw.ipynb $(AS_ROOT)
+draw: my-notebooks ## Open your copy of the chapter with the pad to draw on, in JupyterLab
+	$(BIN)/jupyter lab my-notebooks/15-draw.ipynb $(AS_ROOT)
 
 lint: .venv/cnnlib ## Check style, formatting and types
 	$(BIN)/ruff check .

@@ -6,11 +6,14 @@ ADDRESS is that of the repository. Colab has Jupyter, but neither the repository
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import nbformat
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "book" / "_ext"))
+from my_notebooks import NOTEBOOKS, readable  # noqa: E402
 
 
 def with_installation(notebook: nbformat.NotebookNode, address: str) -> nbformat.NotebookNode:
@@ -27,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        notebook = with_installation(nbformat.read(path, as_version=4), arguments.address)
+        notebook = with_installation(readable(nbformat.read(path, as_version=4)), arguments.address)
         nbformat.write(notebook, arguments.folder / path.name)
     print(f"The notebooks for Colab are in {arguments.folder}")
 

@@ -7,11 +7,15 @@ They run and check as the others do, wherever cnnlib is installed.
 
 import argparse
 import re
+import sys
 from pathlib import Path
 
 import nbformat
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "book" / "_ext"))
+from my_notebooks import NOTEBOOKS, readable  # noqa: E402
+
 START, END = re.compile(r"^```\{solution-start\} (\S+)$", re.M), re.compile(r"^```\{solution-end\}\n```\n*", re.M)
 
 
@@ -44,7 +48,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        nbformat.write(without_solutions(nbformat.read(path, as_version=4)), folder / path.name)
+        nbformat.write(readable(without_solutions(nbformat.read(path, as_version=4))), folder / path.name)
     print(f"The notebooks without solutions are in {folder}")
 
 

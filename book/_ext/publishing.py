@@ -112,7 +112,7 @@ def add_metadata(app: Sphinx, page: str, template: str, context: dict, doctree: 
 
 
 def mend_buttons(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
-    """Let Colab open the notebook that installs the library first."""
+    """Let Colab open the notebook that installs the library first, and Binder the reader's copy: see my_notebooks."""
     if not repository(app.config):
         return
     branch = app.config.html_theme_options["repository_branch"]
@@ -120,6 +120,8 @@ def mend_buttons(app: Sphinx, page: str, template: str, context: dict, doctree: 
         for button in group.get("buttons", []):
             if button.get("text") == "Colab":
                 button["url"] = button["url"].replace(f"/blob/{branch}/", f"/blob/{COLAB}/")
+            elif button.get("text") == "Binder":
+                button["url"] = button["url"].replace("lab/tree/notebooks/", "lab/tree/my-notebooks/")
 
 
 def missing_page(app: Sphinx) -> list[tuple[str, dict, str]]:

@@ -72,7 +72,7 @@ def test_hooks_check_what_make_lint_checks():
 
 def test_containers_install_the_same_pins():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
-    assert container["postCreateCommand"] == "make install"
+    assert container["postCreateCommand"] == "make my-notebooks"
     line = (ROOT / ".binder" / "requirements.txt").read_text("utf-8").strip()
     assert (ROOT / ".binder" / line.removeprefix("--requirement ")).resolve() == ROOT / "requirements.txt"
     assert yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"][-1] == {
@@ -80,6 +80,7 @@ def test_containers_install_the_same_pins():
     }
     build = (ROOT / ".binder" / "postBuild").read_text("utf-8")
     assert re.search(r"pip install --no-deps --no-build-isolation --editable \.", build)
+    assert "python book/_ext/my_notebooks.py\n" in build
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)

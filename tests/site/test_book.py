@@ -27,6 +27,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "book" / "_ext"))
 import execution  # noqa: E402
+import my_notebooks  # noqa: E402
 
 from cnnbook.display import scripts_of  # noqa: E402
 
@@ -181,6 +182,34 @@ def test_no_page_shows_raw_markdown(page: str):
         if table or in_words:
             found.append(text.strip()[:200])
     assert found == []
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text.replace("\u00a0", " ")).strip()
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_a_notebook_to_download_reads_in_jupyterlab_as_its_page(page: str):
+    """It has the same citations and the same numbers of equations, and nothing that only Sphinx understands."""
+    notebook = nbformat.read(BOOK / "_sources" / f"{page}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "{cite" not in text and set(re.findall(r"\{eq\}`([^`]+)`", text)) <= set(my_notebooks.labels(text))
+    stored = "\n".join(
+        cell.source
+        for cell in nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells
+        if cell.cell_type == "markdown"
+    )
+    keys = [key for keys in re.findall(r"\{cite(?::t)?\}`([^`]+)`", stored) for key in keys.split(",")]
+    spans = [plain(span.get_text()) for span in article(page).select(".bibtex-citation")]
+    cited = [work for span in spans for work in re.split(r"(?<=\d{4}), ", span.replace(" [", ", ").strip("[]"))]
+    assert sorted(cited) == sorted(re.match(r"\(\[?(.*?)[\])]", my_notebooks.cite(key))[1] for key in keys)
+    numbers = {
+        label: plain(article(page).select_one(f"#equation-{label} .eqno").get_text()).strip("()# ¶")
+        for label in my_notebooks.labels(text)
+    }
+    assert numbers == {
+        label: f"{NUMBERS[page]}.{number}" for number, label in enumerate(my_notebooks.labels(text), start=1)
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)

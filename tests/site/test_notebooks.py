@@ -139,7 +139,7 @@ def test_a_question_has_a_folded_answer(name):
         if asked:
             below = [cell.source[asked.start() :], *(other.source for other in cells[index + 1 : index + 3])]
             assert any("{dropdown}" in text for text in below), cell.source
-        if not re.search(r"\bPredict\b[^.]*\?$", cell.source.strip().split("\n\n")[-1]):
+        if not re.search(r"\b(Predict|Guess)\b[^.]*[?:]$", cell.source.strip().split("\n\n")[-1]):
             continue
         after = [cell for cell in cells[index + 1 :] if cell.get("outputs") or cell.cell_type == "markdown"]
         if after[0].cell_type == "code" and 'judge(network, "before")' not in after[0].source:  # the start is no answer

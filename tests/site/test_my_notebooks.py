@@ -1,0 +1,217 @@
+"""The reader's copies of the chapters: they can be run and changed, and the project's own files stay as they are."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from pybtex.database import Entry, Person
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "book" / "_ext"))
+import my_notebooks  # noqa: E402
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def markdown(notebook: nbformat.NotebookNode) -> str:
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+# What JupyterLab shows
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_copy_has_only_what_jupyterlab_can_show(path):
+    notebook = read(path)
+    copy = my_notebooks.readable(notebook)
+    nbformat.validate(copy)
+    assert read(path) == notebook
+    text = markdown(copy)
+    assert "{cite" not in text
+    assert set(re.findall(r"\{eq\}`([^`]+)`", text)) <= set(my_notebooks.labels(text))
+    assert my_notebooks.labels(text) == my_notebooks.labels(markdown(notebook))
+    assert len(re.findall(r"^ *\$\$$", text, re.MULTILINE)) == len(my_notebooks.labels(text))  # no other has a number
+    linked = re.findall(r"\]\(([\w-]+\.ipynb)\)", text)
+    assert [name for name in linked if not path.with_name(name).exists()] == []
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in copy.cells if cell.cell_type == "code"] == code
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_copy_tells_neither_what_is_to_be_predicted_nor_that_an_exercise_is_solved(path):
+    copy = my_notebooks.readable(read(path))
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            tags = cell.metadata.get("tags", [])
+            if "hide-output" in tags or cell.source.startswith("%%solution"):
+                assert cell.outputs == []
+            assert cell.metadata.get("jupyter", {}).get("source_hidden", False) == (
+                "hide-input" in tags or cell.source.startswith("%%solution")
+            )
+
+
+@pytest.mark.parametrize(
+    ("names", "narrative", "expected"),
+    [
+        (["Goto"], False, "([Goto, 2008](https://doi.org/10.1/%281%29))"),
+        (["Goto", "van de Geijn"], True, "[Goto and van de Geijn (2008)](https://doi.org/10.1/%281%29)"),
+        (["LeCun", "Bottou", "Bengio"], True, "[LeCun et al. (2008)](https://doi.org/10.1/%281%29)"),
+    ],
+)
+def test_a_citation_names_authors_and_year(names, narrative, expected, monkeypatch):
+    entry = Entry("article", {"year": "2008", "doi": "10.1/(1)"}, {"author": [Person(f"{name}, A.") for name in names]})
+    monkeypatch.setattr(
+        my_notebooks, "works", lambda: {"a": entry, "b": Entry("book", {"year": "1999"}, entry.persons)}
+    )
+    assert my_notebooks.cite("a", narrative) == expected
+    assert my_notebooks.cite("b,a").startswith(f"({names[0]}") and "1999; [" in my_notebooks.cite("b,a")
+
+
+def test_a_work_that_is_not_in_the_list_is_an_error():
+    with pytest.raises(KeyError, match="nobody"):
+        my_notebooks.cite("nobody")
+
+
+# The folder
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A folder with two chapters."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name in ("07-max-pooling", "08-flatten"):
+        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", folder)
+    return folder
+
+
+def change(path: Path, text: str = "New.") -> None:
+    notebook = read(path)
+    notebook.cells[0].source += f"\n\n{text}"
+    nbformat.write(notebook, path)
+
+
+def open_and_run(path: Path) -> None:
+    """Do what JupyterLab does to a notebook that is opened and run."""
+    notebook = read(path)
+    notebook.metadata.language_info["version"] = "3.11.7"
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata["collapsed"], cell.outputs, cell.execution_count = True, [], 99
+    nbformat.write(notebook, path)
+
+
+def test_a_pull_renews_copies_in_which_nothing_is_written_and_no_other(book: Path, tmp_path: Path):
+    mine = tmp_path / "mine"
+    assert my_notebooks.update(mine, book) == []
+    first, second = sorted(mine.glob("*"))
+    open_and_run(first)
+    change(second, "My own.")
+    before = first.read_bytes(), second.read_bytes()
+    assert my_notebooks.update(mine, book) == []  # nothing to renew: outputs stay
+    assert (first.read_bytes(), second.read_bytes()) == before
+    for path in book.glob("*"):
+        change(path)
+    assert my_notebooks.update(mine, book) == ["08-flatten.ipynb"]
+    assert read(first).cells[0].source.endswith("New.")
+    assert second.read_bytes() == before[1]
+    assert my_notebooks.update(mine, book) == ["08-flatten.ipynb"]  # as long as it is so
+    second.rename(mine / "08-old.ipynb")
+    assert my_notebooks.update(mine, book) == []
+    assert read(second).cells[0].source.endswith("New.")
+    assert (mine / "08-old.ipynb").read_bytes() == before[1]
+
+
+@pytest.mark.parametrize("content", ["{", "", "no notebook"])
+def test_what_somebody_else_has_put_there_stays(book: Path, tmp_path: Path, content: str):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "07-max-pooling.ipynb").write_text(content)
+    shutil.copy(book / "08-flatten.ipynb", mine)
+    assert my_notebooks.update(mine, book) == ["07-max-pooling.ipynb", "08-flatten.ipynb"]
+    assert (mine / "07-max-pooling.ipynb").read_text() == content
+    assert (mine / "08-flatten.ipynb").read_bytes() == (book / "08-flatten.ipynb").read_bytes()
+
+
+def test_it_says_where_the_copies_are_and_which_have_a_newer_chapter(tmp_path: Path):
+    command = [sys.executable, ROOT / "book" / "_ext" / "my_notebooks.py", tmp_path / "mine"]
+    said = []
+    for _ in range(2):
+        said.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        path = tmp_path / "mine" / "08-flatten.ipynb"
+        notebook = read(path)
+        notebook.cells[0].source, notebook.metadata["cnnbook"]["copied"] = "Mine.", "of an older chapter"
+        nbformat.write(notebook, path)
+    said.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert said[0] == f"The chapters were copied to {tmp_path / 'mine'}\n"
+    assert said[2].startswith("08-flatten.ipynb has changed in the book. You have changed your copy, so it stays")
+    assert said[2].endswith(f"Your copies of the chapters are in {tmp_path / 'mine'}\n")
+
+
+def test_what_readers_are_told_to_run_opens_copies_that_git_ignores():
+    assert "/my-notebooks/" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in ("lab", "draw"):
+        assert re.search(rf"^{target}: my-notebooks .*\n\t\$\(BIN\)/jupyter lab my-notebooks", makefile, re.MULTILINE)
+    for page in ("README.md", "book/index.md"):
+        assert "`my-notebooks`" in (ROOT / page).read_text("utf-8")
+
+
+# In JupyterLab
+
+
+WARNINGS = """() => [...document.querySelectorAll(".jp-Notebook [title], .jp-Notebook span, .jp-Notebook a")]
+  .filter(each => /warning|text-yellow|text-red|error/.test(String(each.className)))
+  .map(each => each.textContent)"""
+
+
+@pytest.mark.timed
+def test_jupyterlab_shows_a_copy_without_a_warning(tmp_path: Path, chromium):
+    """And the original with many, so that this test would see one."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "original", ignore=shutil.ignore_patterns("[!a]*"))
+    my_notebooks.update(tmp_path / "mine")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={tmp_path}",
+    ]
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    log = (tmp_path / "log").open("w")
+    server = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
+    try:
+        found = {}
+        for folder in ("mine", "original"):
+            page = chromium.new_page(viewport={"width": 1300, "height": 3000})
+            for _ in range(60):
+                try:
+                    page.goto(f"http://localhost:{port}/lab/workspaces/{folder}/tree/{folder}/all-gradients.ipynb")
+                    break
+                except Exception:  # it has not started yet
+                    time.sleep(1)
+            page.locator(".jp-Notebook .katex").first.wait_for(timeout=60_000)
+            page.wait_for_timeout(2000)
+            found[folder] = page.evaluate(WARNINGS)
+            page.close()
+        assert found["mine"] == []
+        assert "eq-dense-matrix-3" in " ".join(found["original"])
+    finally:
+        server.terminate()
+        server.wait()
+        log.close()
