@@ -71,8 +71,10 @@ def erase(images: np.ndarray, rng: np.random.Generator, reach: int = 4) -> np.nd
     """Return images (N, H, W), half of them with a square of 9x9 pixels, anywhere, that is background."""
     N, H, _ = images.shape
     row, column = rng.integers(0, H, (2, N, 1))
-    rows, columns = (np.abs(np.arange(H) - centre) <= reach for centre in (row, column))  # (N, H) each
-    erased = rows[:, :, np.newaxis] & columns[:, np.newaxis] & (rng.random((N, 1, 1)) < 0.5)
+    rows = np.abs(np.arange(H) - row) <= reach  # (N, H)
+    columns = np.abs(np.arange(H) - column) <= reach
+    chosen = rng.random((N, 1, 1)) < 0.5
+    erased = chosen & rows[:, :, None] & columns[:, None]
     return np.where(erased, images.dtype.type(0), images)
 
 
