@@ -28,7 +28,7 @@ MAX_LAYERS, MAX_DEPTH = 1_000, 20  # in a row, and in one another, in a file
 
 def on_device(array) -> bool:
     """Whether an array lies on a graphics card: NumPy's functions hand it on to its library, and `get` fetches it."""
-    return hasattr(array, "__array_function__") and hasattr(array, "get")
+    return not isinstance(array, np.ndarray) and hasattr(array, "__array_function__") and hasattr(array, "get")
 
 
 def to_numpy(array: np.typing.ArrayLike) -> np.ndarray:
