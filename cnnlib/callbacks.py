@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlib.checks import check_choice, check_finite, check_number, check_path, check_positive_int
+from cnnlib.checks import check_choice, check_finite, check_number, check_path, check_positive_int, to_numpy
 from cnnlib.files import atomic_write, exclusive
 from cnnlib.losses import Loss
 from cnnlib.optimizers import Optimizer
@@ -257,7 +257,7 @@ def describe(run: Run, batch_size: int, seed: int, functions: tuple, data: tuple
 def fingerprint(*arrays: np.ndarray) -> str:
     """Return a checksum of arrays: the same only for the same numbers in the same order."""
     digest = hashlib.sha256()
-    for array in map(np.ascontiguousarray, arrays):
+    for array in map(np.ascontiguousarray, map(to_numpy, arrays)):
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.data if array.size else b"")
     return digest.hexdigest()

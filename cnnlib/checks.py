@@ -26,9 +26,19 @@ MAX_PADDING, MAX_STRIDE, MAX_CLASSES = 1_000, 1_000_000, 1_000_000
 MAX_LAYERS, MAX_DEPTH = 1_000, 20  # in a row, and in one another, in a file
 
 
+def on_device(array) -> bool:
+    """Whether an array lies on a graphics card: NumPy's functions hand it on to its library, and `get` fetches it."""
+    return not isinstance(array, np.ndarray) and hasattr(array, "__array_function__") and hasattr(array, "get")
+
+
+def to_numpy(array: np.typing.ArrayLike) -> np.ndarray:
+    """Return an array in the memory of the computer; a copy only if it lies elsewhere."""
+    return array.get() if on_device(array) else np.asarray(array)  # type: ignore[union-attr]
+
+
 def shown(value) -> str:
     """Return what a message says of a value: for an array its dtype and shape, else at most 60 characters."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) or on_device(value):
         return f"an array of {value.dtype} of shape {value.shape}"
     try:
         text = repr(value)
@@ -127,7 +137,7 @@ def as_array(name: str, value: np.typing.ArrayLike, ndim: int | None = None) -> 
     Numbers that some position of a list lacks, objects, text, dates and complex numbers are no real numbers.
     """
     try:
-        array = np.asarray(value)
+        array: Any = value if on_device(value) else np.asarray(value)
     except ValueError as error:  # rows of different lengths
         raise TypeError(f"{name} must be an array of numbers, got rows of different lengths, or too deep") from error
     if array.dtype.kind not in "fiub":
@@ -246,7 +256,8 @@ def check_gradient(layer, dy: np.typing.ArrayLike) -> np.ndarray:
 
 def _sample(array: np.ndarray) -> bytes:
     """Return the bytes of some 256 numbers of an array, evenly spread: nearly all changes in place show in them."""
-    return array.ravel(order="K")[:: max(1, array.size >> 8)].tobytes()
+    flat = array.ravel() if on_device(array) else array.ravel(order="K")  # without a copy, where that can be had
+    return flat[:: max(1, array.size >> 8)].tobytes()
 
 
 def check_gradients_exist(layer) -> None:
@@ -451,7 +462,7 @@ def check_pairs(optimizer, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> li
     except (TypeError, ValueError):
         raise TypeError(f"pairs must be a list of (parameter, gradient), got {shown(pairs)}") from None
     for index, (parameter, gradient) in enumerate(pairs):
-        if not isinstance(parameter, np.ndarray) or parameter.dtype.kind != "f":
+        if not (isinstance(parameter, np.ndarray) or on_device(parameter)) or parameter.dtype.kind != "f":
             raise TypeError(f"parameter {index} must be an array of floating-point numbers, got {shown(parameter)}")
         gradient = as_float_array(f"gradient {index}", gradient)
         if gradient.shape != parameter.shape:
@@ -533,7 +544,7 @@ def check_examples(network, x: np.ndarray, t: np.ndarray, loss) -> tuple[np.ndar
     for start in range(0, len(batch), 1024):  # one-hot rows for the pixels of all images would not fit into memory
         part = network.as_targets(t[start : start + 1024], min(1024, len(batch) - start))
         loss.check(np.empty_like(part), part)
-    return np.asarray(x), t if t.ndim > 2 else network.as_targets(t, len(batch))
+    return as_array("x", x), t if t.ndim > 2 else network.as_targets(t, len(batch))
 
 
 def check_validation(network, validation, loss) -> tuple[np.ndarray, np.ndarray] | None:

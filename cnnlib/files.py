@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cnnlib.checks import DTYPES, check_finite, check_path, shown
+from cnnlib.checks import DTYPES, check_finite, check_path, shown, to_numpy
 
 try:
     import fcntl
@@ -182,6 +182,7 @@ def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], descrip
     """Write named arrays and a JSON description to one ``.npz``, whole or not at all."""
     text = np.frombuffer(json.dumps(description).encode(), np.uint8)
     with atomic_write(path) as file:
+        arrays = {name: to_numpy(array) for name, array in arrays.items()}
         np.savez(file, allow_pickle=False, description=text, **arrays)
 
 

@@ -114,7 +114,7 @@ def prepare(
     if isinstance(function, Loss):
         value = np.asarray(function.value(x, t))
         return lambda: np.asarray(function.value(x, t)), value, np.ones(()), {"dx": (x, function.gradient(x, t))}
-    layer = copy.deepcopy(function).astype(np.float64)
+    layer = copy.deepcopy(function).to("cpu").astype(np.float64)
     layer.needs_dx = True
     y = layer.forward(x).copy()
     dy = rng.standard_normal(y.shape)

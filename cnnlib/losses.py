@@ -109,7 +109,7 @@ class SoftmaxCrossEntropy(Loss):
         if self.weights is None:
             return t
         checks.check_classes(self.weights, t)
-        return t * np.array(self.weights, t.dtype).reshape(-1, *[1] * (t.ndim - 2))
+        return t * np.array(self.weights, t.dtype, like=t).reshape(-1, *[1] * (t.ndim - 2))
 
 
 class SigmoidCrossEntropy(Loss):
@@ -181,7 +181,7 @@ class SumOfLosses(Loss):
         checks.check_channels(self.parts, t.shape[1])
         y, t = np.moveaxis(y, 1, -1), np.moveaxis(t, 1, -1)
         for part in self.parts:
-            at = np.ones(t.shape[:-1], bool) if part.where is None else t[..., part.where] > 0.5
+            at = np.ones(t.shape[:-1], bool, like=t) if part.where is None else t[..., part.where] > 0.5
             yield part, at, y[..., part.channels], t[..., part.channels]
 
 
@@ -208,8 +208,8 @@ def one_hot(labels: np.ndarray, classes: int, dtype: np.typing.DTypeLike = np.fl
     """
     labels, dtype = checks.check_labels(labels, classes), checks.check_number_dtype(dtype)
     if labels.ndim == 1:
-        t = np.zeros((len(labels), classes), dtype)
+        t = np.zeros((len(labels), classes), dtype, like=labels)
     else:
-        t = np.moveaxis(np.zeros((classes, *labels.shape[1:], len(labels)), dtype), -1, 0)
+        t = np.moveaxis(np.zeros((classes, *labels.shape[1:], len(labels)), dtype, like=labels), -1, 0)
     np.put_along_axis(t, labels[:, np.newaxis].astype(np.intp), 1, axis=1)
     return t

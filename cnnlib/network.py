@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib import saving, training
+from cnnlib import devices, saving, training
 from cnnlib.blas import blas_threads, one_blas_thread
 from cnnlib.checks import as_array, check_batch, check_number, check_positive_int, check_shape, check_targets
 from cnnlib.layers import Layer, Sequential, batch_last
@@ -74,8 +74,13 @@ class Network(Sequential):
     @property
     def dtype(self) -> np.dtype:
         """The dtype of the parameters, in which everything is computed."""
+        return self.first_parameter.dtype
+
+    @property
+    def first_parameter(self) -> np.ndarray:
+        """An array that has the dtype, and lies on the device, of all computing."""
         trainable = (layer for layer in all_layers(self) if layer.params)
-        return next((getattr(layer, layer.params[0]).dtype for layer in trainable), np.dtype(np.float32))
+        return next((getattr(layer, layer.params[0]) for layer in trainable), np.empty(0, np.float32))
 
     def fused(self, needs_dx: bool = True, training: bool = False, rng=None, communicator=None) -> "Network":
         """Return a network that computes the same with the same parameter arrays, faster: see `fused_convolution`.
@@ -91,7 +96,7 @@ class Network(Sequential):
         rng, communicator
             What layers in training mode draw with, and the connection to the other processes that train with this one.
         """
-        network = fuse(self)
+        network = copy_layer(self) if devices.on_device(self.first_parameter) else fuse(self)
         network.needs_dx = needs_dx
         for layer in (network, *all_layers(network)):
             layer.training, layer.communicator, layer.is_checked = training, communicator, False
@@ -107,8 +112,8 @@ class Network(Sequential):
         return check_batch(self, x)
 
     def to_input(self, x: np.ndarray) -> np.ndarray:
-        """Return a batch as `forward` needs it: ``(N, *input_shape)``, of the network's dtype, batch last in memory."""
-        x = self.as_batch(x)
+        """Return a batch as `forward` needs it: of the network's dtype, on its device, batch last in memory."""
+        x = devices.move(self.as_batch(x), self.first_parameter)
         if x.dtype == np.uint8:
             x = batch_last(x).astype(self.dtype)
             x /= 255
@@ -126,15 +131,18 @@ class Network(Sequential):
         return check_targets(t, (N, *shape)).astype(self.dtype, copy=False)
 
     def predict(self, x: np.ndarray, batch_size: int = 128) -> np.ndarray:
-        """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M)."""
-        return predict_batches(self.fused(), self, x, check_positive_int("batch_size", batch_size))
+        """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M).
+
+        It lies where `x` lies.
+        """
+        return devices.move(predict_batches(self.fused(), self, x, check_positive_int("batch_size", batch_size)), x)
 
     def evaluate(self, x: np.ndarray, t: np.ndarray, loss: Loss | None = None) -> tuple[float, float]:
         """Return the mean loss and the accuracy on examples `x` with targets `t` (see `train`)."""
         loss = CategoricalCrossEntropy() if loss is None else loss
         layers, loss = training.scores_and_loss(self.fused(), loss)
         x = self.as_batch(x)
-        t = self.as_targets(t, len(x))
+        t = devices.move(self.as_targets(t, len(x)), self.first_parameter)
         y = predict_batches(layers, self, x)
         return loss.value(y, t), training.accuracy(y, t)
 
@@ -177,7 +185,7 @@ def predict_batches(layers: Sequential, network: Network, x: np.ndarray, batch_s
     """
     x = network.as_batch(x)
     if len(x) == 0:
-        return np.empty((0, *network.shapes[-1]), network.dtype)
+        return np.empty((0, *network.shapes[-1]), network.dtype, like=network.first_parameter)
     if len(x) == 1:  # BLAS gives products as small as these to one thread, whatever is allowed
         return layers.forward(network.to_input(x))
     if len(x) <= batch_size:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnlib.checks import check_instance, check_path, shown
+from cnnlib.checks import check_instance, check_path, shown, to_numpy
 from cnnlib.files import atomic_write
 from cnnlib.layers import (
     AveragePooling,
@@ -103,7 +103,7 @@ class _Graph:
         from onnx import numpy_helper
 
         name = f"array{len(self.arrays)}"
-        self.arrays.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
+        self.arrays.append(numpy_helper.from_array(np.ascontiguousarray(to_numpy(array), np.float32), name))
         return name
 
 

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from cnnlib import checks
+from cnnlib import checks, devices
 from cnnlib.files import message_of, read_arrays, write_arrays
 from cnnlib.initializers import INITIALIZERS
 from cnnlib.layers import LAYERS, Layer
@@ -129,6 +129,7 @@ def load_checkpoint(path: str | os.PathLike, run) -> tuple[dict[str, np.ndarray]
 def restore_checkpoint(run, state: tuple[dict[str, np.ndarray], dict]) -> None:
     """Bring a run, in place, to where it was when `load_checkpoint`'s file was written."""
     arrays, description = state
+    arrays = {name: devices.move(array, run.network.first_parameter) for name, array in arrays.items()}
     parameters, kinds = run.network.parameters(), run.optimizer.state_names if description["steps"] else ()
     run.rng.bit_generator.state = description["rng"]
     run.optimizer.steps = description["steps"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from cnnlib import checks
+from cnnlib import checks, devices
 from cnnlib.blas import one_blas_thread
 from cnnlib.callbacks import Callback, Checkpoint, FiniteCheck, History, ProgressBar, Run, begun, describe, notify
 from cnnlib.layers import Sequential, Softmax
@@ -167,7 +167,7 @@ def backpropagate(network, x: np.ndarray, t: np.ndarray, loss: Loss, weight: flo
     """
     layers, loss = scores_and_loss(network, loss)
     x = network.to_input(x)
-    t = network.as_targets(t, len(x))
+    t = devices.move(network.as_targets(t, len(x)), x)
     y = layers.forward(x)
     layers.backward(weight * loss.gradient(y, t))
     return weight * loss.value(y, t), weight * (accuracy(y, t) if loss.has_accuracy else np.nan)

@@ -18,7 +18,7 @@ CORE = (
     *("losses", "optimizers", "schedules", "initializers", "network", "training", "saving"),
     *("gradient_check", "data_parallel"),
 )
-BESIDES = ("checks", "config", "files", "blas", "callbacks")
+BESIDES = ("checks", "config", "devices", "files", "blas", "callbacks")
 MAX_LINES, MAX_FUNCTION, MAX_FORMULA = 1_320, 40, 12
 MAX_FUSED, FUSED = 25, ("FusedConvolution.", "RowConvolution.")  # the speed trick, with its explanation
 

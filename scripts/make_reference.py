@@ -1,4 +1,4 @@
-"""Compute tests/reference.npz: what PyTorch, an independent framework, says of the same layers and losses.
+"""Compute the reference values: what PyTorch, an independent framework, says of the same layers and losses.
 
 Run it with an environment that has PyTorch and NumPy (`pip install torch numpy`); the tests only read the file.
 Everything is float64. Each case stores its inputs, its parameters, a random upstream gradient, and all results.
@@ -160,6 +160,6 @@ for name, config, function in (
         arrays[f"{key}.{kept}"] = array.detach().numpy()
 
 versions = {"torch": torch.__version__.split("+")[0], "numpy": np.__version__}
-target = Path(__file__).parent.parent / "tests" / "reference.npz"
+target = Path(__file__).parents[1] / "book" / "cnnbook" / "results" / "reference.npz"
 np.savez_compressed(target, cases=json.dumps(cases), versions=json.dumps(versions), **arrays)
 print(f"{len(cases)} cases, {target.stat().st_size / 1024:.0f} kB, {versions}")

@@ -291,7 +291,7 @@ def copy_project(folder: Path) -> Path:
     tree = folder / "project"
     for name in ("cnnlib", "tests/cnnlib", "scripts", "book/cnnbook"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("tests/conftest.py", "tests/reference.npz", "pyproject.toml", "CITATION.cff"):
+    for name in ("tests/conftest.py", "pyproject.toml", "CITATION.cff"):
         shutil.copy(ROOT / name, tree / name)
     return tree
 

@@ -51,8 +51,8 @@ def state(root: Path) -> str:
         for path in (root / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    others = [root / "requirements.txt", root / "tests" / "reference.npz"]
-    for path in [*sorted(code), *(path for path in others if path.exists())]:
+    others = [path for path in [root / "requirements.txt"] if path.exists()]
+    for path in [*sorted(code), *others]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

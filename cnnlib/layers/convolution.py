@@ -1,7 +1,7 @@
 """The convolutional layer: one small set of weights, moved over the whole image."""
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
+from numpy.lib.stride_tricks import sliding_window_view
 
 from cnnlib import checks
 from cnnlib.initializers import initialize
@@ -16,7 +16,7 @@ def pad(x: np.ndarray, pad_width: PadWidth) -> np.ndarray:
         return x
     N, C, H, W = x.shape
     (above, below), (left, right) = pad_width
-    padded = np.zeros((C, above + H + below, left + W + right, N), x.dtype)
+    padded = np.zeros((C, above + H + below, left + W + right, N), x.dtype, like=x)
     padded[:, above : above + H, left : left + W] = x.transpose(1, 2, 3, 0)
     return padded.transpose(3, 0, 1, 2)
 
@@ -49,10 +49,8 @@ def im2col(x: np.ndarray, kernel_size: int, stride: int = 1) -> np.ndarray:
     """
     x = checks.as_array("x", x, ndim=4)
     (N, C, _, _), (h, w) = x.shape, count_patches(x.shape, kernel_size, stride)
-    # The way in memory for a step along each index: i leads to the next row of pixels, r leads `stride` rows on.
-    image, channel, row, column = x.strides
-    steps = (channel, row, column, stride * row, stride * column, image)
-    patches = as_strided(x, (C, kernel_size, kernel_size, h, w, N), steps)  # (c, i, j, r, s, n): a view
+    patches = sliding_window_view(x, (kernel_size, kernel_size), axis=(2, 3))[:, :, ::stride, ::stride]
+    patches = patches.transpose(1, 4, 5, 2, 3, 0)  # from (n, c, r, s, i, j) to (c, i, j, r, s, n): still a view
     return patches.reshape(C * kernel_size**2, h * w * N)  # the one copy
 
 
@@ -73,7 +71,7 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], kernel_size: int,
     """
     (N, C, H, W), (h, w) = shape, count_patches(shape, kernel_size, stride)
     cols = checks.check_columns(cols, (C * kernel_size**2, h * w * N)).reshape(C, kernel_size, kernel_size, h, w, N)
-    x = np.zeros((C, H, W, N), cols.dtype)
+    x = np.zeros((C, H, W, N), cols.dtype, like=cols)
     for i in range(kernel_size):
         for j in range(kernel_size):
             x[:, i : i + stride * h : stride, j : j + stride * w : stride] += cols[:, i, j]

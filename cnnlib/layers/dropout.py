@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.checks import as_rng, check_number
+from cnnlib import checks, devices
 from cnnlib.layers.layer import Layer
 
 
@@ -32,8 +32,8 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float = 0.5, *, rng=None):
-        self.rate = check_number("rate", rate, "[0, 1)")
-        self.rng = as_rng(rng)
+        self.rate = checks.check_number("rate", rate, "[0, 1)")
+        self.rng = checks.as_rng(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.mask = self.draw_mask(x) if self.training else 1
@@ -49,4 +49,4 @@ class Dropout(Layer):
         if self.communicator is not None:
             N, share = self.communicator.batch_size, self.communicator.share(self.communicator.batch_size)
         kept = self.rng.random((N, *shape), np.float32) >= self.rate
-        return kept[share].astype(x.dtype) / x.dtype.type(1 - self.rate)
+        return devices.move(kept[share], x).astype(x.dtype) / x.dtype.type(1 - self.rate)

@@ -90,17 +90,10 @@ class FusedConvolution(Layer):
         dkernels = (self.cols @ dz.transpose(0, 2, 1)).sum(axis=0).reshape(K, C, K + stride, 2, F)
         dW = dkernels[:, :, :K, 0] + dkernels[:, :, stride:, 1]  # (K, C, K, F)
         self.dW = np.ascontiguousarray(dW.transpose(3, 1, 0, 2))
-        return self.gradient_of_input(dz) if self.needs_dx else None
-
-    def gradient_of_input(self, dz: np.ndarray) -> np.ndarray:
-        """Return dx: for each row of the image, from the rows of outputs that look at it."""
-        C, H, W, N = self.padded_shape
+        if not self.needs_dx:
+            return None
         kernels = self.kernels()[:, :, ::-1].transpose(3, 4, 2, 0, 1)
-        stride = self.convolution.stride
-        dstrips = strip_gradients(kernels.reshape(*kernels.shape[:3], -1), dz, H, stride)
-        dx = np.zeros((C, H, W, N), dz.dtype)
-        add_strips(dx, dstrips.reshape(H, C, kernels.shape[1], -1, N), 2 * stride)
-        return crop(dx.transpose(3, 0, 1, 2), self.pad_width)
+        return gradient_of_input(self, kernels.reshape(C, K + stride, K, 2 * F), dz, 2 * stride)
 
     def kernels(self) -> np.ndarray:
         """Return each kernel twice, at the left and at the right end of a wider one: (2, F, K, C, K + stride)."""
@@ -161,19 +154,22 @@ class RowConvolution(Layer):
         dz = np.ascontiguousarray(dy.transpose(1, 0, 2))  # (h, F, w * N)
         dkernels = (self.cols @ dz.transpose(0, 2, 1)).sum(axis=0).reshape(K, C, K, F)
         self.dW = np.ascontiguousarray(dkernels.transpose(3, 1, 0, 2))
-        return self.gradient_of_input(dz) if self.needs_dx else None
-
-    def gradient_of_input(self, dz: np.ndarray) -> np.ndarray:
-        """Return dx: for each row of the image, from the rows of outputs that look at it."""
-        C, H, W, N = self.padded_shape
-        kernels = self.W[:, :, ::-1].transpose(1, 3, 2, 0)  # (C, K, K, F)
-        dstrips = strip_gradients(kernels, dz, H, self.convolution.stride).reshape(H, C, len(kernels[0]), -1, N)
-        dx = np.zeros((C, H, W, N), dz.dtype)
-        add_strips(dx, dstrips, self.convolution.stride)
-        return crop(dx.transpose(3, 0, 1, 2), self.pad_width)
+        if not self.needs_dx:
+            return None
+        return gradient_of_input(self, self.W[:, :, ::-1].transpose(1, 3, 2, 0), dz, self.convolution.stride)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.convolution.output_shape(input_shape)
+
+
+def gradient_of_input(layer, kernels: np.ndarray, dz: np.ndarray, step: int) -> np.ndarray:
+    """Return dx: the gradient of the strips, of `kernels` (C, width, K, F), added up column by column, `step` apart."""
+    C, H, W, N = layer.padded_shape
+    dstrips = strip_gradients(kernels, dz, H, layer.convolution.stride).reshape(H, C, kernels.shape[1], -1, N)
+    dx = np.zeros((C, H, W, N), dz.dtype)
+    for j in range(dstrips.shape[2]):
+        dx[:, :, j : j + step * dstrips.shape[3] : step] += dstrips[:, :, j].transpose(1, 0, 2, 3)
+    return crop(dx.transpose(3, 0, 1, 2), layer.pad_width)
 
 
 def strip_gradients(kernels: np.ndarray, dz: np.ndarray, H: int, stride: int) -> np.ndarray:
@@ -192,12 +188,6 @@ def strip_gradients(kernels: np.ndarray, dz: np.ndarray, H: int, stride: int) ->
         row_kernels = kernels[:, start : start + (last - first) * stride : stride].reshape(len(kernels), -1)
         np.matmul(row_kernels, dz[first:last].reshape(-1, dz.shape[2]), out=dstrips[row])
     return dstrips
-
-
-def add_strips(dx: np.ndarray, dstrips: np.ndarray, step: int) -> None:
-    """Add the gradient of the strips (H, C, width, w, N) to that of the image (C, H, W, N), column by column."""
-    for j in range(dstrips.shape[2]):
-        dx[:, :, j : j + step * dstrips.shape[3] : step] += dstrips[:, :, j].transpose(1, 0, 2, 3)
 
 
 def view(x: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:

@@ -1,10 +1,10 @@
 """What every layer is, something that goes forward and then backward; and the layers that hold layers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from cnnlib import checks
+from cnnlib import checks, devices
 from cnnlib.config import Configured
 
 
@@ -99,10 +99,29 @@ class Layer(Configured):
     def astype(self, dtype: np.typing.DTypeLike) -> "Layer":
         """Convert the parameters, in place, and with them everything that the layer computes; return the layer."""
         dtype = checks.check_dtype(dtype)
+        return self.convert(lambda array: array.astype(dtype))
+
+    def to(self, device: str) -> "Layer":
+        """Move the parameters, in place, to a device, and with them everything that the layer computes.
+
+        Parameters
+        ----------
+        device : {"cpu", "cuda"}
+            The memory of the computer, or that of a graphics card, for which CuPy is needed: see `cnnlib.devices`.
+
+        Returns
+        -------
+        Layer
+            The layer itself.
+        """
+        return self.convert(devices.mover(device))
+
+    def convert(self, function: Callable[[np.ndarray], np.ndarray]) -> "Layer":
+        """Replace each parameter and statistic, at every depth, by what the function makes of it; return the layer."""
         for name in (*self.params, *self.statistics):
-            setattr(self, name, getattr(self, name).astype(dtype))
+            setattr(self, name, function(getattr(self, name)))
         for layer in self.layers:
-            layer.astype(dtype)
+            layer.convert(function)
         return self
 
 
@@ -298,5 +317,5 @@ def batch_last(x: np.ndarray) -> np.ndarray:
     calls such a thing a memory format; its `channels_last` is another.)
     """
     x = checks.as_examples(x)
-    last = np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0))
+    last = np.ascontiguousarray(x.transpose(*range(1, x.ndim), 0), like=x)
     return last.transpose(-1, *range(x.ndim - 1))

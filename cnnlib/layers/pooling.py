@@ -108,7 +108,7 @@ class AveragePooling(Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         N, C, H, W = self.x_shape
-        dx = np.moveaxis(np.zeros((C, H, W, N), dy.dtype), -1, 0)
+        dx = np.moveaxis(np.zeros((C, H, W, N), dy.dtype, like=dy), -1, 0)
         if self.size is None:
             dx += dy[:, :, np.newaxis, np.newaxis] / (H * W)
             return dx

@@ -31,7 +31,7 @@ class Upsampling(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         N, C, H, W = x.shape
-        y = np.empty((C, H, self.size, W, self.size, N), x.dtype)
+        y = np.empty((C, H, self.size, W, self.size, N), x.dtype, like=x)
         y[...] = x.transpose(1, 2, 3, 0)[:, :, np.newaxis, :, np.newaxis]
         return np.moveaxis(y.reshape(C, H * self.size, W * self.size, N), -1, 0)
 

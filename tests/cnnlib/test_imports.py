@@ -15,6 +15,7 @@ ORDER = [
     "blas",
     "checks",
     "config",
+    "devices",
     "initializers",
     "layers",
     "losses",

@@ -8,7 +8,8 @@ import pytest
 
 import cnnlib
 
-REFERENCE = np.load(Path(__file__).parents[1] / "reference.npz", allow_pickle=False)
+RESULTS = Path(__file__).parents[2] / "book" / "cnnbook" / "results"
+REFERENCE = np.load(RESULTS / "reference.npz", allow_pickle=False)
 CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "loss" in c[1]]
 LOSSES = [cnnlib.MeanSquaredError(), cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy()]
 

@@ -10,7 +10,8 @@ import cnnlib
 from cnnlib.initializers import initialize
 from cnnlib.schedules import SCHEDULES
 
-REFERENCE = np.load(Path(__file__).parents[1] / "reference.npz", allow_pickle=False)
+RESULTS = Path(__file__).parents[2] / "book" / "cnnbook" / "results"
+REFERENCE = np.load(RESULTS / "reference.npz", allow_pickle=False)
 CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "optimizer" in c[1]]
 
 

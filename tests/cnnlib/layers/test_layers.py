@@ -14,7 +14,8 @@ from cnnlib.layers import loops
 from cnnlib.layers.convolution import crop, pad
 from cnnlib.saving import build_layers
 
-REFERENCE = np.load(Path(__file__).parents[2] / "reference.npz", allow_pickle=False)
+RESULTS = Path(__file__).parents[3] / "book" / "cnnbook" / "results"
+REFERENCE = np.load(RESULTS / "reference.npz", allow_pickle=False)
 CASES = list(enumerate(json.loads(str(REFERENCE["cases"]))))
 
 
