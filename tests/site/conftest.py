@@ -183,10 +183,10 @@ class Pages:
         self.browser, self.free, self.used = browser, {}, {}
         self.wrong = []  # what has gone wrong in any page, since the last release
 
-    def take(self, touch: bool, calm: bool, javascript: bool, before: str):
+    def take(self, touch: bool, calm: bool, javascript: bool, before: str, fresh: bool):
         settings = touch, calm, javascript, before
-        page = self.free[settings].pop() if self.free.get(settings) else self.new(*settings)
-        self.used[page] = settings
+        page = self.free[settings].pop() if self.free.get(settings) and not fresh else self.new(*settings)
+        self.used[page] = None if fresh else settings
         return page
 
     def new(self, touch: bool, calm: bool, javascript: bool, before: str):
@@ -211,6 +211,9 @@ class Pages:
         """Empty the pages of a test, and return what has gone wrong in them."""
         wrong = [*self.wrong]
         for page, settings in self.used.items():
+            if settings is None:
+                page.context.close()
+                continue
             try:
                 page.goto("about:blank", timeout=5000)
                 page.mouse.up()
@@ -240,7 +243,7 @@ def open_figure(pages, tmp_path):
 
     So does whatever the page asks of another host: figures work from the disk, without a network. `before` is a script
     that runs before those of the page. `changes`, for a shorter run, and `open_figure.faults`, for a wrong one, have by
-    script a text and what is served in its place.
+    script a text and what is served in its place. A `fresh` page was not used before: its Tab key begins at the top.
 
     ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
     """
@@ -257,6 +260,7 @@ def open_figure(pages, tmp_path):
         javascript=True,
         before="",
         changes=(),
+        fresh=False,
     ):
         path = tmp_path / f"{name}.html"
         html = page_of(notebook, name, theme)
@@ -268,7 +272,7 @@ def open_figure(pages, tmp_path):
             (tmp_path / f"changed-{number}.js").write_text(source.replace(old, new), "utf-8")
             html = html.replace(served, (tmp_path / f"changed-{number}.js").as_uri())
         path.write_text(html, "utf-8")
-        page = pages.take(touch, calm, javascript, before)
+        page = pages.take(touch, calm, javascript, before, fresh)
         page.set_default_timeout(5000 if open_page.faults else 30_000)  # what a fault prevents is waited for in vain
         page.set_viewport_size({"width": width, "height": height})
         page.goto(path.as_uri())

@@ -308,7 +308,7 @@ def loss_cases(dtype, seed):
         y = rng.normal(size=(examples, size)).astype(np.float32)
         t = np.eye(size)[rng.integers(0, size, examples)]
         if loss == "CategoricalCrossEntropy":
-            y = np.abs(y) / 5
+            y = np.abs(y) / np.abs(y).sum(axis=1, keepdims=True)
             y[0, 0] = 0  # a probability that was rounded to zero, where the target
             t[0, 0] = 0  # has none (where it has one, the gradient is as large as numbers go)
             t[0, 1:] = np.eye(size - 1)[0]
