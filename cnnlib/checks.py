@@ -364,6 +364,7 @@ def check_predictions(loss, y: np.typing.ArrayLike, t: np.typing.ArrayLike) -> t
     ValueError
         Unless both are (N, M), or (N, M, H, W), with no size of 0, and the targets are finite; and, for the
         cross-entropy of a softmax, the M numbers of each target are a distribution, for that of a sigmoid from 0 to 1.
+        Predictions that are to be probabilities must sum to 1 at most, and must not be negative; NaN passes.
     """
     y, t = as_float_array("predictions", y), check_finite("targets", as_float_array("targets", t))
     if y.ndim < 2 or y.shape != t.shape:
@@ -372,15 +373,28 @@ def check_predictions(loss, y: np.typing.ArrayLike, t: np.typing.ArrayLike) -> t
         )
     if y.size == 0:
         raise ValueError(f"a loss is a mean over the batch, and this batch is empty: its targets are {t.shape}")
-    wrong = (np.abs(t.sum(axis=1) - 1) > 1e-3) | (t.min(axis=1) < 0)
     if loss.targets_are_shares and not (t.min() >= 0 and t.max() <= 1):
         raise ValueError(f"targets of {type(loss).__name__} must be from 0 to 1, got {t.min():g} to {t.max():g}")
-    if loss.targets_are_distributions and wrong.any():
+    if loss.targets_are_distributions and (row := _no_distribution(t, 0, 1 - 1e-3, 1 + 1e-3)):
         raise ValueError(
             "targets of a cross-entropy must be one-hot, or probabilities: every row must sum to 1, and no entry "
-            f"may be negative; got {shown(np.moveaxis(t, 1, -1)[wrong][0].tolist())} in row {wrong.argmax()}"
+            f"may be negative; got {row}"
+        )
+    if loss.predictions_are_distributions and (row := _no_distribution(y, -0.01, -np.inf, 1.01)):
+        raise ValueError(
+            f"predictions of {type(loss).__name__} must be probabilities: no row may sum to more than 1, and no entry "
+            f"may be negative; got {row}. End the network with Softmax(), or compute the loss of its scores by "
+            "SoftmaxCrossEntropy()"
         )
     return y, t
+
+
+def _no_distribution(array: np.ndarray, lowest: float, least: float, most: float) -> str:
+    """Say which M numbers of (N, M, ...) are no distribution, and in which row; nothing if all are, or are NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = array.sum(axis=1)
+        wrong = (sums > most) | (sums < least) | (array.min(axis=1) < lowest)
+    return f"{shown(np.moveaxis(array, 1, -1)[wrong][0].tolist())} in row {wrong.argmax()}" if wrong.any() else ""
 
 
 def check_class_weights(weights: Sequence[float] | None) -> list[float] | None:
@@ -405,21 +419,33 @@ def check_parts(parts: Sequence, part_class: type, loss_class: type) -> tuple:
     """Return the parts of `SumOfLosses` as a tuple; TypeError or ValueError if they are none."""
     for part in check_instance("parts", parts, Sequence, "a list of LossPart"):
         check_instance("each of parts", part, part_class, "a LossPart, such as LossPart(slice(0, 1), loss)")
-        check_instance("channels", part.channels, slice, "a slice, such as slice(1, 5)")
+        _check_slice(check_instance("channels", part.channels, slice, "a slice, such as slice(1, 5)"))
         check_instance("loss", part.loss, loss_class, "a Loss, such as MeanSquaredError()")
         check_number("scale", part.scale)
         if part.where is not None:
             check_int("where", part.where, minimum=0)
     if not parts:
-        raise ValueError("parts must hold at least one LossPart, got none")
+        raise ValueError(f"parts must hold at least one LossPart, got {shown(parts)}")
     return tuple(parts)
 
 
+def _check_slice(channels: slice) -> None:
+    """Raise a TypeError or ValueError unless the ends of a slice are whole numbers, or None, and its step is not 0."""
+    for name in ("start", "stop", "step"):
+        if (value := getattr(channels, name)) is not None:
+            check_int(f"the {name} of channels", value, -MAX_CLASSES, MAX_CLASSES)
+    if channels.step == 0:
+        raise ValueError(f"the step of channels must not be 0, got {channels}")
+
+
 def check_channels(parts: Sequence, M: int) -> None:
-    """Raise a ValueError if a part of `SumOfLosses` is about numbers that targets (N, M, ...) do not have."""
+    """Raise a ValueError if a part of `SumOfLosses` is about none of the M numbers of each target, or about more."""
     for part in parts:
-        if max(part.channels.stop or 0, 0 if part.where is None else part.where + 1) > M:
+        ends = [end for end in (part.channels.start, part.channels.stop) if end is not None]
+        if max(*map(abs, ends), 0, 0 if part.where is None else part.where + 1) > M:
             raise ValueError(f"{part} is about more than the {M} numbers of each target")
+        if not range(M)[part.channels]:
+            raise ValueError(f"{part} is about none of the {M} numbers of each target")
 
 
 def check_labels(labels: np.typing.ArrayLike, classes: int) -> np.ndarray:
@@ -543,7 +569,7 @@ def check_examples(network, x: np.ndarray, t: np.ndarray, loss) -> tuple[np.ndar
     t = as_array("targets", t)
     for start in range(0, len(batch), 1024):  # one-hot rows for the pixels of all images would not fit into memory
         part = network.as_targets(t[start : start + 1024], min(1024, len(batch) - start))
-        loss.check(np.empty_like(part), part)
+        loss.check(part, part)
     return as_array("x", x), t if t.ndim > 2 else network.as_targets(t, len(batch))
 
 

@@ -21,6 +21,7 @@ class Loss(Configured):
     """
 
     targets_are_distributions: bool = False
+    predictions_are_distributions: bool = False
     targets_are_shares: bool = False  # each by itself, from 0 to 1
     has_accuracy: bool = True  # whether the largest number of a target says which of the predictions should be largest
 
@@ -69,6 +70,7 @@ class CategoricalCrossEntropy(Loss):
     """
 
     targets_are_distributions = True
+    predictions_are_distributions = True
 
     def value(self, p: np.ndarray, t: np.ndarray) -> float:
         return float(-np.sum(t * np.log(np.maximum(p, np.finfo(p.dtype).tiny))) / count(p))

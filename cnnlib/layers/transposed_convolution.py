@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnlib.checks import MAX_PADDING, check_int, check_positive_int, check_stride
+from cnnlib.checks import MAX_PADDING, MAX_WEIGHTS, check_int, check_stride
 from cnnlib.initializers import initialize
 from cnnlib.layers.convolution import col2im, crop, im2col, pad
 from cnnlib.layers.layer import Layer
@@ -64,9 +64,9 @@ class TransposedConvolution(Layer):
         rng=None,
         dtype=np.float32,
     ):
-        self.channels = check_positive_int("channels", channels)
-        self.filters = check_positive_int("filters", filters)
-        self.kernel_size = check_positive_int("kernel_size", kernel_size)
+        self.channels = check_int("channels", channels, 1, MAX_WEIGHTS)
+        self.filters = check_int("filters", filters, 1, MAX_WEIGHTS)
+        self.kernel_size = check_int("kernel_size", kernel_size, 1, MAX_WEIGHTS)
         self.stride = check_stride(stride)
         self.padding = check_int("padding", padding, 0, MAX_PADDING)
         self.initializer = initializer

@@ -147,6 +147,25 @@ add_keyword_calls(
     ("channels", "filters", "kernel_size", "stride", "padding", "initializer", "rng", "dtype"),
 )
 add_keyword_calls(cnnlib.MaxPooling, ("size", "stride"))
+add_keyword_calls(cnnlib.AveragePooling, ("size",))
+add_keyword_calls(cnnlib.Upsampling, ("size",))
+add_keyword_calls(cnnlib.Dropout, ("rate", "rng"))
+add_keyword_calls(
+    lambda **changes: cnnlib.BatchNormalization(**{"channels": 4} | changes),
+    ("channels", "momentum", "epsilon", "dtype"),
+)
+add_keyword_calls(
+    lambda **changes: cnnlib.TransposedConvolution(**{"channels": 1, "filters": 2, "kernel_size": 3} | changes),
+    ("channels", "filters", "kernel_size", "stride", "padding", "initializer", "rng", "dtype"),
+)
+add_keyword_calls(cnnlib.SoftmaxCrossEntropy, ("weights",))
+add_keyword_calls(cnnlib.SumOfLosses, ("parts",))
+add_keyword_calls(
+    lambda **changes: cnnlib.SumOfLosses(
+        [cnnlib.LossPart(**{"channels": slice(1, 3), "loss": cnnlib.MeanSquaredError(), "where": 0} | changes)]
+    ),
+    ("channels", "loss", "scale", "where"),
+)
 for container in (cnnlib.Sequential, cnnlib.Residual, cnnlib.Skip):
     add_keyword_calls(container, ("layers",))
 add_keyword_calls(network, ("layers", "input_shape", "max_input"))
@@ -174,7 +193,11 @@ add_keyword_calls(
     ("function", "x", "t", "rng", "step", "sample", "tolerance"),
 )
 add_keyword_calls(lambda **c: cnnlib.gradient_check(**{"function": dense(), "x": X} | c), ("x", "t", "rng"))
-for loss in (MSE, cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy()):
+PART = cnnlib.LossPart(slice(1, 3), MSE, where=0)
+for loss in (
+    *(MSE, cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy(), cnnlib.SoftmaxCrossEntropy([1, 2, 1, 1])),
+    *(cnnlib.SigmoidCrossEntropy(), cnnlib.SumOfLosses([PART])),
+):
     for method in (loss.value, loss.gradient):
         call("predictions", nothing, lambda _, value, method=method: method(value, T))
         call("targets", nothing, lambda _, value, method=method: method(X, value))
@@ -187,12 +210,22 @@ for function in (cnnlib.read_digit, cnnlib.read_digits):
     call("path", nothing, lambda _, value, function=function: function(value), words=("No such file", "expected"))
     call("reject", nothing, lambda _, value, function=function: function("x7", reject=value), words=("No such file",))
 call("network", nothing, lambda _, value: cnnlib.read_digits("x7", value), words=("No such file",))
+call("fallback", nothing, lambda _, value: cnnlib.load_mnist(value))
+call("strokes", nothing, lambda _, value: cnnlib.rasterize(value))
+call("pen", nothing, lambda _, value: cnnlib.rasterize([[(0, 0)]], value))
+call("image", nothing, lambda _, value: cnnlib.to_mnist_frame(value))
+call("rng", nothing, lambda _, value: cnnlib.lenet5(value))
 
 LAYERS = {
     "Convolutional": (lambda: cnnlib.Convolutional(1, 2, 3, rng=np.random.default_rng(0)), (2, 1, 6, 6)),
     "MaxPooling": (lambda: cnnlib.MaxPooling(2), (2, 1, 6, 6)),
     "Dense": (dense, (4, 4)),
     "Flatten": (cnnlib.Flatten, (2, 1, 6, 6)),
+    "AveragePooling": (lambda: cnnlib.AveragePooling(2), (2, 1, 6, 6)),
+    "Upsampling": (cnnlib.Upsampling, (2, 1, 6, 6)),
+    "TransposedConvolution": (lambda: cnnlib.TransposedConvolution(1, 2, 3, rng=0), (2, 1, 6, 6)),
+    "BatchNormalization": (lambda: cnnlib.BatchNormalization(4), (4, 4)),
+    "Dropout": (lambda: cnnlib.Dropout(rng=0), (4, 4)),
     "ReLU": (cnnlib.ReLU, (4, 4)),
     "Sigmoid": (cnnlib.Sigmoid, (4, 4)),
     "Softmax": (cnnlib.Softmax, (4, 4)),

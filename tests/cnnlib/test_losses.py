@@ -159,6 +159,14 @@ def test_one_hot_of_maps():
     [
         ({"channels": 3}, TypeError, "channels must be a slice"),
         ({"channels": slice(0, 99)}, ValueError, "more than the 4 numbers"),
+        ({"channels": slice(-5, None)}, ValueError, "more than the 4 numbers"),
+        ({"channels": slice(0, -5)}, ValueError, "more than the 4 numbers"),
+        ({"channels": slice(4, None)}, ValueError, "none of the 4 numbers"),
+        ({"channels": slice(2, 2)}, ValueError, "none of the 4 numbers"),
+        ({"channels": slice("a", None)}, TypeError, "the start of channels must be a whole number, got 'a'"),
+        ({"channels": slice(0, 2.0)}, TypeError, r"the stop of channels must be a whole number, got 2\.0"),
+        ({"channels": slice(0, 10**7)}, ValueError, "the stop of channels must be at most 1,000,000, got 10000000"),
+        ({"channels": slice(0, 2, 0)}, ValueError, r"the step of channels must not be 0, got slice\(0, 2, 0\)"),
         ({"where": 4}, ValueError, "more than the 4 numbers"),
         ({"where": "a"}, TypeError, "where must be a whole number"),
         ({"where": -1}, ValueError, "where must be at least 0"),
@@ -253,3 +261,23 @@ def test_a_loss_alone_has_no_formula():
     for call in (cnnlib.losses.Loss().value, cnnlib.losses.Loss().gradient):
         with pytest.raises(NotImplementedError):
             call(y, y)
+
+
+def test_scores_are_no_probabilities():
+    """A network without its Softmax: the cross-entropy of scores would be negative, or a loss that means nothing."""
+    t, loss = np.eye(3), cnnlib.CategoricalCrossEntropy()
+    for scores in (2 * t, [[1.5, -0.5, 0], [0, 1, 0], [0, 0, 1]], np.full((3, 3), 0.5), t * 1.02, -0.02 * t, t * 1e300):
+        for method in (loss.value, loss.gradient):
+            with pytest.raises(ValueError, match=r"sum to more than 1, and no .*; got \[.* in row 0\. End the"):
+                method(scores, t)
+    for p in (t * 1.009, t - 0.009, t * 0.5):
+        assert np.isfinite(loss.value(p, t))  # rounding, a step of gradient_check, and a zero in place of a probability
+    assert np.isnan(loss.value(np.full((3, 3), np.nan), t))  # which training reports by another error
+    network = cnnlib.Network([cnnlib.Dense(3, 3, rng=0), cnnlib.Sigmoid()], (3,))
+    before = network.layers[0].W.copy()
+    with pytest.raises(ValueError, match=r"predictions of CategoricalCrossEntropy .*End the network with Softmax\(\)"):
+        network.train(t, t, progress=False)
+    np.testing.assert_array_equal(network.layers[0].W, before)
+    with pytest.raises(ValueError, match="predictions of CategoricalCrossEntropy"):
+        network.evaluate(t, t)
+    network.train(t, t, loss=cnnlib.MeanSquaredError(), progress=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 import cnnlib
 from cnnbook.display import scripts_of
@@ -17,6 +17,7 @@ from cnnbook.display import scripts_of
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "book" / "_static"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+LOCAL = ("file:", "data:", "blob:", "about:")  # what a page may open
 
 # What the theme defines, in light and dark, as far as figures use it.
 THEME = """
@@ -155,64 +156,129 @@ def markup():
     return {(notebook, name): stored_figures(notebook)[name] for notebook, name in every_figure()}
 
 
-@pytest.fixture(scope="module")
-def chromium():
+@pytest.fixture(scope="session")
+def playwright():
+    """What starts browsers: there can be one at a time, and it takes a second to start."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright):
     if CHROMIUM is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("Chromium is not installed")
-    with sync_playwright() as playwright:
-        # As root, in a container, Chromium does not start with its sandbox.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    # As root, in a container, Chromium does not start with its sandbox.
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    yield browser
+    browser.close()
 
 
-@pytest.fixture
-def open_figure(chromium, tmp_path):
-    """Return a function that opens a figure of a notebook: a Playwright page, on which an error fails the test.
+class Pages:
+    """Pages that are used again, one test after the other, since a new one takes twice as long as what it shows.
 
-    So does whatever the page asks of another host: figures work from the disk, without a network. `before` is a script
-    that runs before those of the page. `open_figure.faults` has, by script, a text and what is served in its place.
-
-    ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
+    Each has a context of its own; those with the same settings are alike, once they have left what they showed.
     """
-    contexts, wrong = [], []
 
-    def note_foreign(request):
-        if request.url.split(":")[0] not in ("file", "data", "blob"):
-            wrong.append(f"asked for {request.url}")
+    def __init__(self, browser):
+        self.browser, self.free, self.used = browser, {}, {}
+        self.wrong = []  # what has gone wrong in any page, since the last release
 
-    def open_page(
-        notebook, name, *, width=900, height=900, theme="light", touch=False, calm=False, javascript=True, before=""
-    ):
-        path = tmp_path / f"{name}.html"
-        html = page_of(notebook, name, theme)
-        for script, (old, new) in open_page.faults.items():
-            source = (STATIC / f"{script}.js").read_text("utf-8")
-            if source.count(old) != 1 or (STATIC / f"{script}.js").as_uri() not in html:
-                raise ValueError(f"{script}.js, with {source.count(old)} times {old!r}, or not on this page")
-            (tmp_path / "faulty.js").write_text(source.replace(old, new), "utf-8")
-            html = html.replace((STATIC / f"{script}.js").as_uri(), (tmp_path / "faulty.js").as_uri())
-        path.write_text(html, "utf-8")
-        context = chromium.new_context(
-            viewport={"width": width, "height": height},
+    def take(self, touch: bool, calm: bool, javascript: bool, before: str, fresh: bool):
+        settings = touch, calm, javascript, before
+        page = self.free[settings].pop() if self.free.get(settings) and not fresh else self.new(*settings)
+        self.used[page] = None if fresh else settings
+        return page
+
+    def new(self, touch: bool, calm: bool, javascript: bool, before: str):
+        context = self.browser.new_context(
             has_touch=touch,
             reduced_motion="reduce" if calm else "no-preference",
             java_script_enabled=javascript,
         )
-        contexts.append(context)
-        context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
+        context.route(lambda url: not url.startswith(LOCAL), lambda route: route.abort())
         page = context.new_page()
-        if open_page.faults:
-            page.set_default_timeout(5000)  # what a fault prevents is waited for in vain
         page.add_init_script(before)
-        page.on("request", note_foreign)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("request", self.note_foreign)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
+        return page
+
+    def note_foreign(self, request):
+        if not request.url.startswith(LOCAL):
+            self.wrong.append(f"asked for {request.url}")
+
+    def release(self) -> list[str]:
+        """Empty the pages of a test, and return what has gone wrong in them."""
+        wrong = [*self.wrong]
+        for page, settings in self.used.items():
+            if settings is None:
+                page.context.close()
+                continue
+            try:
+                page.goto("about:blank", timeout=5000)
+                page.mouse.up()
+                page.mouse.move(0, 0)
+                self.free.setdefault(settings, []).append(page)
+            except Error:  # closed, or busy for ever
+                page.context.close()
+        self.used = {}
+        self.wrong.clear()
+        return wrong
+
+    def close(self):
+        for page in (*self.used, *(page for pages in self.free.values() for page in pages)):
+            page.context.close()
+
+
+@pytest.fixture(scope="module")
+def pages(chromium):
+    pages = Pages(chromium)
+    yield pages
+    pages.close()
+
+
+@pytest.fixture
+def open_figure(pages, tmp_path):
+    """Return a function that opens a figure of a notebook: a Playwright page, on which an error fails the test.
+
+    So does whatever the page asks of another host: figures work from the disk, without a network. `before` is a script
+    that runs before those of the page. `changes`, for a shorter run, and `open_figure.faults`, for a wrong one, have by
+    script a text and what is served in its place. A `fresh` page was not used before: its Tab key begins at the top.
+
+    ``open_figure("07-max-pooling", "max-pooling", width=390, theme="dark", touch=True)``
+    """
+
+    def open_page(
+        notebook,
+        name,
+        *,
+        width=900,
+        height=900,
+        theme="light",
+        touch=False,
+        calm=False,
+        javascript=True,
+        before="",
+        changes=(),
+        fresh=False,
+    ):
+        path = tmp_path / f"{name}.html"
+        html = page_of(notebook, name, theme)
+        for number, (script, (old, new)) in enumerate([*changes, *open_page.faults.items()]):
+            served = (STATIC / f"{script}.js").as_uri()
+            source = (STATIC / f"{script}.js").read_text("utf-8")
+            if source.count(old) != 1 or served not in html:
+                raise ValueError(f"{script}.js, with {source.count(old)} times {old!r}, or not on this page")
+            (tmp_path / f"changed-{number}.js").write_text(source.replace(old, new), "utf-8")
+            html = html.replace(served, (tmp_path / f"changed-{number}.js").as_uri())
+        path.write_text(html, "utf-8")
+        page = pages.take(touch, calm, javascript, before, fresh)
+        page.set_default_timeout(5000 if open_page.faults else 30_000)  # what a fault prevents is waited for in vain
+        page.set_viewport_size({"width": width, "height": height})
         page.goto(path.as_uri())
         return page
 
     open_page.faults = {}
     yield open_page
-    for context in contexts:
-        context.close()
+    wrong = pages.release()
     assert wrong == [] or open_page.faults

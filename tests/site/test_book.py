@@ -21,7 +21,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -417,17 +417,16 @@ def test_what_goes_wrong_in_a_notebook_fails_the_build(tiny: Path, code: str, me
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(playwright):
     if CHROMIUM is None:
         missing("Chromium is not installed")
-    with sync_playwright() as playwright:
-        arguments = [
-            "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
-        ]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+    arguments = [
+        "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
+    ]
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    yield browser
+    browser.close()
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 
 import cnnlib
 from cnnlib.digits.confidence import calibrate, digit_likelihood, load_rejecter
@@ -49,17 +49,16 @@ def drawings(count: int) -> list[list[np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(playwright):
     if CHROMIUM is None:
         missing("Chromium is not installed")
-    with sync_playwright() as playwright:
-        arguments = [
-            "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
-        ]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+    arguments = [
+        "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
+    ]
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    yield browser
+    browser.close()
 
 
 def move(page: Page, canvas: Locator, strokes: list[np.ndarray], lift: bool = True) -> None:

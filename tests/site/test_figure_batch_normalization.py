@@ -6,6 +6,11 @@ import pytest
 import cnnlib
 
 FIGURE = ("17-deeper-networks", "batch-normalization")
+ROW = """name => {
+  const tables = [...document.querySelectorAll("[role=grid]")].filter(t => t.getAttribute("aria-label") === name);
+  if (tables.length !== 1 || !tables[0].checkVisibility()) throw new Error(`${tables.length} grids: ${name}`);
+  return [...tables[0].querySelectorAll("[role=gridcell]")].map(cell => cell.textContent.replaceAll("−", "-"));
+}"""  # much quicker than page.get_by_role("grid")
 
 
 def next_frame(page):
@@ -13,8 +18,7 @@ def next_frame(page):
 
 
 def row(page, name):
-    texts = page.get_by_role("grid", name=name, exact=True).get_by_role("gridcell").all_text_contents()
-    return np.array([float(text.replace("−", "-")) for text in texts])
+    return np.array(page.evaluate(ROW, name), float)
 
 
 def expect(page, gamma=1.0, beta=0.0, training=True):

@@ -8,13 +8,17 @@ import pytest
 import cnnlib
 
 FIGURE = ("05-convolution-forward", "convolution")
+GRID = """label => {
+  const has = (table) => table.getAttribute("aria-label").toLowerCase().includes(label.toLowerCase());
+  const [table, ...others] = [...document.querySelectorAll("[role=grid]")].filter(t => t.checkVisibility() && has(t));
+  if (!table || others.length) throw new Error(`${others.length} more grids than one: ${label}`);
+  return [...table.rows].map(row => [...row.cells].map(cell => cell.textContent.replaceAll("−", "-")));
+}"""  # much quicker than page.get_by_role("grid")
 
 
 def matrix(page, label):
     """The numbers of a matrix that the figure shows."""
-    grid = page.get_by_role("grid", name=label)
-    rows = grid.evaluate("table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))")
-    return np.array([[float(text.replace("−", "-")) for text in row] for row in rows])
+    return np.array(page.evaluate(GRID, label), float)
 
 
 def cell(page, label, row, column):
@@ -23,7 +27,7 @@ def cell(page, label, row, column):
 
 def framed(page, label):
     """The rows and columns of the cells on the edge of a frame."""
-    grid = page.get_by_role("grid", name=label)
+    grid = page.locator(f"table[role=grid][aria-label^='{label}']")
     return grid.evaluate(
         "table => [...table.rows].flatMap((row, i) => [...row.cells].map((cell, j) => [cell, i, j]))"
         ".filter(([cell]) => cell.classList.contains('lf-edge')).map(([, i, j]) => [i, j])"

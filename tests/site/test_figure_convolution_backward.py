@@ -9,8 +9,16 @@ import cnnlib
 from cnnlib.layers import loops
 
 FIGURE = ("06-convolution-backward", "convolution-backward")
-CONTENT = "table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent.replace('−', '-')))"
-FRAMED = """(table, name) => [...table.rows].flatMap((row, i) => [...row.cells].map((cell, j) => [cell, i, j]))
+GRID = """label => {
+  const [table, ...others] = [...document.querySelectorAll("[role=grid]")].filter(
+    (table) => table.checkVisibility() && table.getAttribute("aria-label").includes(label));
+  if (!table || others.length) throw new Error(`${others.length} more grids than one: ${label}`);
+  return table;
+}"""  # much quicker than page.get_by_role("grid")
+CONTENT = f"""label => [...({GRID})(label).rows].map(
+    row => [...row.cells].map(cell => cell.textContent.replaceAll("−", "-")))"""
+FRAMED = f"""([label, name]) => [...({GRID})(label).rows].flatMap(
+    (row, i) => [...row.cells].map((cell, j) => [cell, i, j]))
     .filter(([cell]) => cell.classList.contains(name)).map(([, i, j]) => [i, j])"""
 
 
@@ -20,7 +28,7 @@ def grid(page, label):
 
 def matrix(page, label):
     """The numbers of a matrix that the figure shows; nan where it shows none."""
-    rows = grid(page, label).evaluate(CONTENT)
+    rows = page.evaluate(CONTENT, label)
     return np.array([[float(text or "nan") for text in row] for row in rows])
 
 
@@ -29,7 +37,7 @@ def cell(page, label, row, column):
 
 
 def framed(page, label, name="lf-frame-2"):
-    return {tuple(place) for place in grid(page, label).evaluate(FRAMED, name)}
+    return {tuple(place) for place in page.evaluate(FRAMED, [label, name])}
 
 
 def set_sliders(page, K, stride, padding):

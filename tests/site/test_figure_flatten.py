@@ -76,10 +76,10 @@ def test_every_place_of_every_shape_shows_the_library_s_numbers(open_figure, sha
         for d in range(12):
             c, r, s = np.unravel_index(d, shape)
             if d % 2:
-                table = page.get_by_role("grid", name=f"x, the image, channel {c}")
+                table = page.locator(f"[role=grid][aria-label*='x, the image, channel {c}']")
                 table.evaluate("(table, [r, s]) => table.rows[r].cells[s].click()", [int(r), int(s)])
             else:
-                table = page.get_by_role("grid", name="w, the column of weights")
+                table = page.locator("[role=grid][aria-label*='w, the column of weights']")
                 table.evaluate("(table, d) => table.rows[d].cells[0].click()", d)
             marks.add(expect(page, shape, d, order == "other"))
         assert marks == ({"✓"} if order == "same" or shape[0] == 1 else {"✓", "✗"})

@@ -9,6 +9,12 @@ import cnnlib
 
 FIGURE = ("01-fundamental-concepts", "neuron")
 PARAMETERS = ("w₁", "w₂", "b")
+SHOWN = """names => [
+  names.map(name => [...document.querySelectorAll("input")].find(
+    (input) => [...input.labels].some((label) => label.textContent === name)).ariaValueText),
+  document.querySelector(".lf-title").textContent,
+  [...document.querySelector("table").rows].map(row => [...row.cells].map(cell => cell.textContent)),
+]"""
 
 
 def number(text):
@@ -17,11 +23,10 @@ def number(text):
 
 def shown(page):
     """What the figure says: the parameters, the step, the loss, the share of right answers, and both rows of slopes."""
-    values = [number(page.get_by_label(name, exact=True).get_attribute("aria-valuetext")) for name in PARAMETERS]
-    words = page.locator(".lf-title").first.text_content().replace(":", "").replace(",", "").split()
-    rows = page.locator("table").evaluate("table => [...table.rows].map(row => [...row.cells].map(c => c.textContent))")
+    values, title, rows = page.evaluate(SHOWN, PARAMETERS)
+    values, words = map(number, values), title.replace(":", "").replace(",", "").split()
     slopes = [[number(text) for text in row[1:]] for row in rows[1:]]
-    return np.array(values), int(words[1]), number(words[3]), int(words[4]), np.array(slopes)
+    return np.array([*values]), int(words[1]), number(words[3]), int(words[4]), np.array(slopes)
 
 
 def neuron(page, values):

@@ -8,16 +8,19 @@ import cnnlib
 FIGURE = ("04-activations", "relu-bends")
 TARGETS = ("table", "wave", "bowl")
 
+ROW = """name => {
+  const tables = [...document.querySelectorAll("[role=grid]")].filter(t => t.getAttribute("aria-label") === name);
+  if (tables.length !== 1 || !tables[0].checkVisibility()) throw new Error(`${tables.length} grids: ${name}`);
+  return [...tables[0].querySelectorAll("[role=gridcell]")].map(cell => cell.textContent.replaceAll("−", "-"));
+}"""  # much quicker than page.get_by_role("grid")
+
 
 def next_frame(page):
     page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
 
 def row(page, name):
-    texts = (
-        page.get_by_role("grid", name=f"{name} of each unit", exact=True).get_by_role("gridcell").all_text_contents()
-    )
-    return np.array([float(text.replace("−", "-")) for text in texts])
+    return np.array(page.evaluate(ROW, f"{name} of each unit"), float)
 
 
 def network(bend, slope):

@@ -9,8 +9,17 @@ import pytest
 import cnnlib
 
 FIGURE = ("04-activations", "signal")
-WEIGHTS = """() => document.querySelector('figure').liveFigure.network.layers
-    .filter((layer) => layer.W).map((layer) => ({shape: layer.W.shape, data: [...layer.W.data]}))"""
+# As base64, since a hundred thousand numbers as text take long.
+WEIGHTS = """() => document.querySelector('figure').liveFigure.network.layers.filter(({ W }) => W).map(layer => {
+  const bytes = new Uint8Array(new Float64Array(layer.W.data).buffer);
+  let data = "";
+  for (let k = 0; k < bytes.length; k += 32768) data += String.fromCharCode(...bytes.subarray(k, k + 32768));
+  return {shape: layer.W.shape, data: btoa(data)};
+})"""
+
+
+def weights(entry):
+    return np.frombuffer(base64.b64decode(entry["data"]), np.float64).reshape(entry["shape"])
 
 
 def next_frame(page):
@@ -34,7 +43,7 @@ def expect(page, activation, depth):
     layers, ends = [], []
     for entry in page.evaluate(WEIGHTS):
         dense = cnnlib.Dense(*entry["shape"], "zeros", dtype=np.float64)
-        dense.W[:] = np.reshape(entry["data"], entry["shape"])
+        dense.W[:] = weights(entry)
         layers.append(dense)
         if activation and len(ends) < depth:
             layers.append(activation())
@@ -100,7 +109,7 @@ def test_initial_weights_have_the_initializer_s_size(open_figure):
     page = open_figure(*FIGURE)
     for initializer, expected in (("he", np.sqrt(2 / 64)), ("glorot", np.sqrt(2 / 128))):
         page.get_by_role("combobox", name="weights").select_option(initializer)
-        deviations = [np.std(entry["data"]) for entry in page.evaluate(WEIGHTS)[1:-1]]
+        deviations = [np.std(weights(entry)) for entry in page.evaluate(WEIGHTS)[1:-1]]
         np.testing.assert_allclose(deviations, expected, rtol=0.06)
 
 

@@ -96,10 +96,7 @@ def test_every_number_of_single_steps(open_figure):
 
 @pytest.mark.parametrize("worker", [True, False])
 def test_twenty_steps_as_in_the_library(open_figure, worker):
-    page = open_figure(*FIGURE)
-    if not worker:
-        page.context.add_init_script("delete window.Worker")
-        page.reload()
+    page = open_figure(*FIGURE, before="" if worker else "delete window.Worker;")
     started(page).get_by_role("button", name="Start").click()
     assert page.evaluate("document.querySelector('figure').liveFigure.worker.stop !== undefined") == worker
     page.wait_for_function(f"{RUN}.losses.length >= 20", timeout=120_000)
@@ -110,15 +107,12 @@ def test_twenty_steps_as_in_the_library(open_figure, worker):
 
 
 def test_a_sign_turned_in_the_engine_is_noticed(open_figure):
-    page = open_figure(*FIGURE)
-    page.context.add_init_script(
-        """delete window.Worker;
+    turned = """delete window.Worker;
         addEventListener("DOMContentLoaded", () => {
           const { _backward } = cnnlib.Flatten.prototype;
           cnnlib.Flatten.prototype._backward = function (dy, x) { return _backward.call(this, dy.map(v => -v), x); };
         }, { capture: true });"""
-    )
-    page.reload()
+    page = open_figure(*FIGURE, before=turned)
     started(page)
     one_step(page)
     replay = Replay(page)

@@ -234,7 +234,7 @@ FOCUSED = """() => {
 @pytest.mark.parametrize("width", WIDTHS)
 def test_tab_leads_through_every_control(open_figure, live_figure, width):
     """In the order of the document, down the page or to the right, each with a visible focus."""
-    page = open_figure(*live_figure, width=width)
+    page = open_figure(*live_figure, width=width, fresh=True)
     expected = page.evaluate(REACHABLE)
     reached = []
     for _ in range(len(expected) + 1):
