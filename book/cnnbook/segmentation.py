@@ -19,7 +19,7 @@ CLASSES = 11  # ten digits and the background
 BACKGROUND_WEIGHT = 0.3  # most pixels are background; each of them counts less
 RULES = {"digits": (3, 6), "heights": (14, 28), "max_overlap": 0.4}  # of the scenes
 SCENES, EPOCHS = 10_200, 2  # of the long run
-SHORT_SCENES = 8_000  # of the comparison with and without bridges
+SHORT_SCENES, SHORT_EPOCHS = 8_000, 3  # of the comparison with and without bridges
 
 
 def scenes_of(part: str, count: int, seed: int = 0) -> Scenes:
@@ -117,7 +117,7 @@ def _build_pair(seed: int) -> Networks:
 def _train_pair(networks: Networks, seed: int) -> None:
     scenes = scenes_of("training", SHORT_SCENES, seed)
     for network in networks.values():
-        train_unet(network, scenes, 1, seed)
+        train_unet(network, scenes, SHORT_EPOCHS, seed)
 
 
 def _measure_pair(networks: Networks) -> dict[str, float]:
