@@ -403,6 +403,11 @@ def predict(
 
     For a data set, print the accuracy, and draw forty examples, twenty of them wrong, to --figure.
     """
+    for option, given in (("--show", show), ("--reject or --no-reject", reject)):
+        if given is not None and not images:
+            raise click.UsageError(f"{option} is for images, but none is given")
+    if confusion and images:
+        raise click.UsageError("--confusion counts the answers to a data set, but images are given")
     network = load_model(model)
     if images:
         for option, path in (("--figure", figure), ("--show", show)):

@@ -69,8 +69,7 @@ class CategoricalCrossEntropy(Loss):
     stays finite; the gradient ``-t / (N p)`` is then of little use. `SoftmaxCrossEntropy` has no such weakness.
     """
 
-    targets_are_distributions = True
-    predictions_are_distributions = True
+    targets_are_distributions = predictions_are_distributions = True
 
     def value(self, p: np.ndarray, t: np.ndarray) -> float:
         return float(-np.sum(t * np.log(np.maximum(p, np.finfo(p.dtype).tiny))) / count(p))

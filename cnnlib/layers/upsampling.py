@@ -41,5 +41,4 @@ class Upsampling(Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(input_shape) != 3:
             raise ValueError(f"{self!r} expected images (C, H, W), got the shape {input_shape}")
-        channels, height, width = input_shape
-        return (channels, height * self.size, width * self.size)
+        return (input_shape[0], *(self.size * n for n in input_shape[1:]))

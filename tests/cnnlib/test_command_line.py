@@ -579,3 +579,16 @@ def test_shells_complete_commands(shell):
 def test_commands_say_what_to_do_next(folder):
     assert run("data", "--data", "digits").splitlines()[-1].endswith("python -m cnnlib train --data digits")
     assert "python -m cnnlib predict my-digit.png" in run("predict", "--data", "digits")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--show", "x.png"], "--show is for images, but none is given"),
+        (["--reject"], "--reject or --no-reject is for images, but none is given"),
+        (["--no-reject"], "--reject or --no-reject is for images, but none is given"),
+        (["--confusion", __file__], "--confusion counts the answers to a data set, but images are given"),
+    ],
+)
+def test_an_option_of_predict_is_not_ignored(options, message):
+    assert message in run("predict", *options, code=2)
