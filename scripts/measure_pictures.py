@@ -28,14 +28,17 @@ from cnnlib.digits.sample_drawings import sample_drawings
 from cnnlib.files import atomic_write
 
 RESULT = Path(__file__).resolve().parents[1] / "book" / "cnnbook" / "results" / "pictures.json"
+OTHER_WRITERS = range(21, 31)  # of 1 to 30; those before took part in the training of `make_rejecter.py`
 SIDE = 160  # pixels of the plain picture
 
 
 def drawings(count: int, rng: np.random.Generator) -> list[tuple[list, int]]:
-    """Return strokes, in a box from 0 to 1, and labels."""
+    """Return strokes, in a box from 0 to 1, and labels, of writers who took no part in the training of a network."""
     path = Path(os.environ.get("CNNLIB_DATA", "nowhere")) / "pendigits" / "strokes.json.gz"
     if path.is_file():
-        entries = json.loads(gzip.decompress(path.read_bytes()))
+        entries = [
+            entry for entry in json.loads(gzip.decompress(path.read_bytes())) if entry["writer"] in OTHER_WRITERS
+        ]
         chosen = rng.choice(len(entries), count, replace=False)
         return [(entries[i]["strokes"], entries[i]["label"]) for i in chosen]
     found = []
@@ -244,9 +247,7 @@ if __name__ == "__main__":
     parser.add_argument("--ablate", action="store_true")
     options = parser.parse_args()
     if options.ablate:
-        with atomic_write(
-            Path(__file__).resolve().parents[1] / "book" / "cnnbook" / "results" / "pictures.json"
-        ) as file:
+        with atomic_write(RESULT) as file:
             file.write(json.dumps(ablate(options.count), indent=1).encode())
         raise SystemExit
     for name, (right, sure) in measure(options.count, options.states, options.seed).items():

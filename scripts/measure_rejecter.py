@@ -1,24 +1,33 @@
 """Measure how much of what is no digit is noticed, and how many digits are refused, on kinds that training did not see.
 
     CNNLIB_DATA=FOLDER python scripts/measure_rejecter.py [--fonts FOLDER] [--model FILE]
+    CNNLIB_DATA=FOLDER python scripts/measure_rejecter.py --fonts FOLDER --store  # book/cnnbook/results/rejecter.json
 
 No digits: letters in the fonts of FOLDER (handwriting, for example), curves of random Fourier series, doodles, clothes
 of Fashion-MNIST's test images, pieces of photographs of scikit-image that `make_rejecter.py` leaves out. Digits:
-MNIST's test images, the drawings of ten other writers, the small digits' test images, digits in these fonts.
+MNIST's test images, the drawings of ten other writers, also in the states of `measure_pictures.py` (of these, what the
+network of the package reads correctly), the small digits' test images, digits in these fonts.
+
+FOLDER holds, for the numbers that are stored, the Latin files of these packages of npm, none of which is in the
+training: @fontsource/architects-daughter, caveat, gloria-hallelujah, indie-flower, just-another-hand, kalam,
+merriweather, nothing-you-could-do, patrick-hand, reenie-beanie, roboto, shadows-into-light.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
-from make_rejecter import LETTERS, clothes, features, glyph, pen_digits, photographs, pieces
+from make_rejecter import LETTERS, LIKE_DIGITS, clothes, glyph, in_states, pen_digits, photographs, pieces
 from make_rejecter import as_photographed as photographed
+from measure_pictures import OTHER_WRITERS
 
 import cnnlib
 from cnnlib.digits.mnist_frame import frame_of
 from cnnlib.digits.strokes import rasterize
+from cnnlib.files import atomic_write
 
-OTHER_WRITERS = range(21, 31)
+RESULT = Path(__file__).resolve().parents[1] / "book" / "cnnbook" / "results" / "rejecter.json"
 OTHER_PHOTOGRAPHS = ("camera.png", "chelsea.png", "coffee.png", "coins.png", "gravel.png", "horse.png", "rocket.jpg")
 
 CIRCLE = [(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 25)]
@@ -66,10 +75,10 @@ DOODLES = {
 }  # fmt: skip
 
 
-def doodles(each: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Draw each of the doodles several times, a little differently."""
+def doodles(each: int, rng: np.random.Generator, name: str = "") -> list[np.ndarray]:
+    """Draw doodles several times, a little differently: the one of that name, or all but the square, perhaps a 0."""
     images = []
-    for strokes in DOODLES.values():
+    for strokes in [DOODLES[name]] if name else [DOODLES[other] for other in DOODLES if other != "square"]:
         for _ in range(each):
             matrix = np.eye(2) + rng.normal(0, 0.1, (2, 2))
             moved = [np.array(stroke, float) @ matrix + rng.normal(0, 0.02, (len(stroke), 2)) for stroke in strokes]
@@ -101,26 +110,27 @@ def main() -> None:
     parser.add_argument("--fonts", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", action="store_true", help="write the numbers of which chapter 15 speaks")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     fonts = sorted(map(str, options.fonts.glob("*.*"))) if options.fonts else []
-    strokes = pen_digits(OTHER_WRITERS)[0][::12]
+    strokes, labels = (part[::6] for part in pen_digits(OTHER_WRITERS))
     digits = {
-        "MNIST's test images": cnnlib.load_mnist().test_images[::10] / np.float32(255),
+        "MNIST's test images": cnnlib.load_mnist().test_images[::2] / np.float32(255),
         "pen strokes": [rasterize(each) for each in strokes],
         "pen strokes, photographed": [photographed(each, rng) for each in strokes],
+        "pen strokes, in all states of pictures": list(in_states(strokes, rng, labels)),
         "small digits": cnnlib.load_digits().test_images / np.float32(255),
         "digits in fonts": in_fonts(fonts, "0123456789"),
     }
     others = {
-        "letters in fonts, without O, o, I, l": in_fonts(fonts, LETTERS),
-        "of these S, Z, B, b, g, q, s, z": in_fonts(fonts, "SZBbgqsz"),
-        "O, o, I, l": in_fonts(fonts, "OoIl"),
-        "curves": curves(200, rng),
-        "doodles": doodles(10, rng),
+        "letters in fonts": in_fonts(fonts, LETTERS),
+        "curves": curves(300, rng),
+        "doodles": doodles(20, rng),
         "clothes": list(clothes(cnnlib.load_fashion_mnist().test_images[:500], rng)),
-        "photographs": list(pieces(photographs(OTHER_PHOTOGRAPHS), 100, rng)),
+        "photographs": list(pieces(photographs(OTHER_PHOTOGRAPHS), 300, rng)),
     }
+    alike = {"letters " + LIKE_DIGITS: in_fonts(fonts, LIKE_DIGITS), "a square, drawn": doodles(100, rng, "square")}
     network = cnnlib.Network.load(options.model) if options.model else None
     if network is None:
         from cnnlib.digits.confidence import load_rejecter
@@ -128,12 +138,25 @@ def main() -> None:
         network = load_rejecter()
     threshold = network.notes["threshold"]
     print(f"threshold {threshold:.3f}")
-    for title, kinds in (("digits that are refused", digits), ("what is no digit, and flagged", others)):
+    stored = {}
+    for title, kinds in (
+        ("digits that are refused", digits),
+        ("what is no digit, and flagged", others),
+        ("what may be a digit, and is flagged", alike),
+    ):
         print(title)
+        shares, stored[title] = [], {}
         for name, images in kinds.items():
             if len(images):
-                p = network.predict(features(np.stack(list(images)).astype(np.float32)))[:, 1]
-                print(f"  {name:42} {np.mean(p < threshold):7.2%} of {len(images):,}")
+                p = network.predict(np.stack(list(images)).astype(np.float32))[:, 1]
+                shares.append(np.mean(p < threshold))
+                stored[title][name] = [int(np.sum(p < threshold)), len(images)]
+                print(f"  {name:38} {shares[-1]:7.2%} of {len(images):,}")
+        if len(shares) > 1:
+            print(f"  {'mean of these kinds':38} {np.mean(shares):7.2%}")
+    if options.store:
+        with atomic_write(RESULT) as file:
+            file.write(json.dumps(stored, indent=1).encode())
 
 
 if __name__ == "__main__":

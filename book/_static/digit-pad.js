@@ -22,10 +22,24 @@
   const network = cnnlib.Network.fromJSON(digitPadNetwork.network);
   const rejecter = cnnlib.Network.fromJSON(digitPadNetwork.rejecter);
 
-  /* Whether an image looks like a digit at all. */
-  function isDigit(image) {
-    const x = cnnlib.array(image).reshape(1, 1, FIELD, FIELD);
-    return cnnlib.digits.looks_like_digit(x, network, rejecter, digitPadNetwork.threshold)[0];
+  /* Whether images look like digits at all. */
+  function areDigits(images) {
+    const x = cnnlib.array(images.flatMap((image) => [...image])).reshape(images.length, 1, FIELD, FIELD);
+    return cnnlib.digits.looks_like_digit(x, rejecter, digitPadNetwork.threshold);
+  }
+  const isDigit = (image) => areDigits([image])[0];
+
+  /* Return what is read of a drawing, digit by digit: its strokes, the steps to its image, what every layer makes of it,
+     and its probabilities. */
+  function readStrokes(strokes, pen, unfinished = false) {
+    return cnnlib.digits.digits_of(strokes, pen, areDigits, unfinished).map((part) => {
+      const drawn = part.map((number) => strokes[number]);
+      const steps = cnnlib.digits.preparation(drawn, pen);
+      const outputs = forward(steps.image);
+      const probabilities = cnnlib.digits.calibrate(outputs.at(-1).data, digitPadNetwork.temperature);
+      const sure = Math.max(...probabilities);
+      return { strokes: drawn, steps, outputs, probabilities, sure, digit: probabilities.indexOf(sure) };
+    });
   }
 
   /* Return what every layer makes of an image, an array (1, ...) each; the last holds the probabilities. */
@@ -44,7 +58,7 @@
       aria-label="Drawing area. Draw with mouse, pen or finger. Key c clears it, key z takes the last stroke back."></canvas>
     <div class="dp-result">
       <p class="dp-answer" aria-hidden="true"></p>
-      <table class="dp-bars"><caption>How sure the network is</caption><tbody></tbody></table>
+      <table class="dp-bars"><caption class="dp-caption">How sure the network is</caption><tbody></tbody></table>
     </div>
     <figure class="dp-picture">
       <canvas class="dp-image" width="28" height="28" role="img" aria-label="The image that the network sees."></canvas>
@@ -251,11 +265,21 @@
       this.context.fillStyle = PAPER;
       this.context.fillRect(0, 0, CANVAS, CANVAS);
       for (const stroke of this.strokes) this.ink(stroke);
+      if (this.digits?.length > 1) for (const { strokes } of this.digits) this.box(strokes);
       if (this.strokes.length) return;
       this.context.fillStyle = "#6b6b6b";
       this.context.font = `${Math.round((18 * CANVAS) / (this.canvas.clientWidth || CANVAS))}px sans-serif`;
       this.context.textAlign = "center";
       this.context.fillText("draw a digit here", CANVAS / 2, CANVAS / 2);
+    }
+
+    /* Draw a box around the ink of strokes. */
+    box(strokes) {
+      const [top, left, bottom, right] = cnnlib.digits.box_of(strokes);
+      const margin = (WIDTH * this.pen) / 2 + 2;
+      this.context.strokeStyle = "#d55e00";
+      this.context.lineWidth = 2;
+      this.context.strokeRect(left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin);
     }
 
     /* Read at the next frame: however many events of the pen come until then, it is one prediction. */
@@ -266,52 +290,67 @@
     finish() {
       this.drawing = false;
       this.read();
-      const sure = Math.max(...this.probabilities);
-      const digit = a(this.probabilities.indexOf(sure));
+      const { digit, sure } = this.digits.at(-1) ?? {};
       this.find("status").textContent = !this.strokes.length
         ? "Draw a digit."
-        : this.isDigit
-          ? `It reads ${digit}, ${percent(sure)} sure.`
-          : `This does not look like a digit. The most similar one is ${digit}.`;
+        : this.digits.length > 1
+          ? `It reads ${this.number}, ${percent(this.sure)} sure. The bars are for the last digit.`
+          : this.isDigit
+            ? `It reads ${a(digit)}, ${percent(sure)} sure.`
+            : `This does not look like a digit. The most similar one is ${a(digit)}.`;
     }
 
     read() {
       cancelAnimationFrame(this.waiting);
       this.waiting = undefined;
-      const steps = cnnlib.digits.preparation(this.strokes, this.pen);
-      const outputs = forward(steps.image);
-      const empty = !this.strokes.length;
-      this.probabilities = empty
-        ? new Array(10).fill(0)
-        : cnnlib.digits.calibrate(outputs.at(-1).data, digitPadNetwork.temperature);
+      const unfinished = this.drawing || Boolean(this.replaying);
+      const boxes = this.digits?.length > 1;
+      this.digits = readStrokes(this.strokes, this.pen, unfinished);
+      const count = this.digits.length;
+      this.number = this.digits.map(({ digit }) => digit).join("");
+      this.sure = this.digits.reduce((product, { sure }) => product * sure, 1);
+      const empty = !count;
+      const { steps, outputs, probabilities } = this.digits.at(-1) ?? {
+        steps: cnnlib.digits.preparation([], this.pen),
+        probabilities: new Array(10).fill(0),
+      };
+      this.probabilities = probabilities; // of the last digit
       // A digit that is not finished is not yet one.
-      this.isDigit = empty || this.drawing || Boolean(this.replaying) || isDigit(steps.image);
-      const best = empty || !this.isDigit ? -1 : this.probabilities.indexOf(Math.max(...this.probabilities));
+      this.isDigit = empty || unfinished || count > 1 || isDigit(steps.image);
+      const best = empty || !this.isDigit ? -1 : this.digits.at(-1).digit;
       this.bars.forEach((row, digit) => {
         const p = this.probabilities[digit];
         row.classList.toggle("dp-top", digit === best);
         row.querySelector("i").style.width = `${(100 * p).toFixed(1)}%`;
         row.lastElementChild.textContent = percent(p);
       });
-      this.find("answer").innerHTML = empty ? "?" : this.isDigit ? best : "? <small>no digit</small>";
-      paint(this.find("image"), steps.image);
+      this.find("caption").textContent = count > 1 ? "How sure it is of the last digit" : "How sure the network is";
+      this.find("answer").innerHTML = empty
+        ? "?"
+        : count > 1
+          ? `${this.number} <small>(${percent(this.sure)})</small>`
+          : this.isDigit
+            ? best
+            : "? <small>no digit</small>";
+      paint(this.find("image"), count ? this.digits.map((digit) => digit.steps.image) : [steps.image]);
+      if (boxes || count > 1) this.redraw();
       if (this.find("steps").open) this.showSteps(steps);
-      if (this.find("maps").open) this.showMaps(outputs);
+      if (this.find("maps").open) this.showMaps(outputs ?? forward(steps.image));
     }
 
     showSteps({ low, high, boxed, centre, image }) {
       const context = this.steps[0].getContext("2d");
       context.drawImage(this.canvas, 0, 0, 112, 112);
       if (!low) {
-        for (const canvas of this.steps.slice(1)) paint(canvas, new Float64Array(FIELD * FIELD));
+        for (const canvas of this.steps.slice(1)) paint(canvas, [new Float64Array(FIELD * FIELD)]);
         return;
       }
       const scale = 112 / CANVAS;
       context.strokeStyle = "#d55e00";
       context.lineWidth = 2;
       context.strokeRect(low[0] * scale, low[1] * scale, (high[0] - low[0]) * scale, (high[1] - low[1]) * scale);
-      paint(this.steps[1], boxed, centre);
-      paint(this.steps[2], image, [MIDDLE, MIDDLE]);
+      paint(this.steps[1], [boxed], centre);
+      paint(this.steps[2], [image], [MIDDLE, MIDDLE]);
     }
 
     showMaps(outputs) {
@@ -334,12 +373,16 @@
     }
   }
 
-  /* Paint an image (28 * 28), 0 to 1, bright on dark, with an orange cross of 3 x 3 pixels at (x, y) if there is one. */
-  function paint(canvas, image, cross) {
+  /* Paint images (28 * 28), 0 to 1, bright on dark, side by side, with an orange cross of 3 x 3 pixels at (x, y) if there
+     is one. */
+  function paint(canvas, images, cross) {
+    canvas.width = FIELD * images.length;
     const context = canvas.getContext("2d");
-    const pixels = context.createImageData(FIELD, FIELD);
-    image.forEach((value, at) => pixels.data.set([255 * value, 255 * value, 255 * value, 255], 4 * at));
-    context.putImageData(pixels, 0, 0);
+    images.forEach((image, number) => {
+      const pixels = context.createImageData(FIELD, FIELD);
+      image.forEach((value, at) => pixels.data.set([255 * value, 255 * value, 255 * value, 255], 4 * at));
+      context.putImageData(pixels, FIELD * number, 0);
+    });
     if (!cross) return;
     const [x, y] = cross.map((value) => Math.round(value));
     context.fillStyle = "#ff8c00";
@@ -347,7 +390,7 @@
     context.fillRect(x, y - 1, 1, 3);
   }
 
-  window.digitPad = { forward, isDigit, pads: [] }; // for tests, and for the curious
+  window.digitPad = { forward, isDigit, readStrokes, pads: [] }; // for tests, and for the curious
   const start = () => {
     for (const root of document.querySelectorAll(".digit-pad")) window.digitPad.pads.push(new Pad(root));
   };

@@ -90,17 +90,75 @@ function calibrate(p, temperature) {
 	return warm.map((value) => value / sum);
 }
 
-const FEATURE_LAYERS = 7; // of the network of the package: up to its flatten layer
-
-/** How likely it is that images (N, 1, 28, 28) show digits, 0 for an empty one; `network` is that of the package. */
-function digit_likelihood(images, network, rejecter) {
-	const features = network.layers.slice(0, FEATURE_LAYERS).reduce((x, layer) => layer.forward(x), images);
-	const p = rejecter.forward(features);
+/** How likely it is that images (N, 1, 28, 28) show digits, 0 for an empty one. */
+function digit_likelihood(images, rejecter) {
+	const p = rejecter.predict(images);
 	return Array.from({ length: images.length }, (_, n) => (images.slice(n, n + 1).data.some(Boolean) ? p.data[2 * n + 1] : 0));
 }
 
-const looks_like_digit = (images, network, rejecter, threshold) =>
-	digit_likelihood(images, network, rejecter).map((p) => p >= threshold);
+const looks_like_digit = (images, rejecter, threshold) => digit_likelihood(images, rejecter).map((p) => p >= threshold);
+
+// Numbers of several digits: cnnlib/digits/reading.py, line by line
+
+const [OVERLAP, APART] = [0.1, 0.3];
+
+/** In which line of writing each box [top, left, bottom, right] stands, from 0 at the top. */
+function lines_of(boxes) {
+	const lines = new Array(boxes.length).fill(0);
+	let [low, high, line] = [0, 0, -1];
+	const middle = (n) => boxes[n][0] + boxes[n][2];
+	for (const n of boxes.map((_, n) => n).sort((a, b) => middle(a) - middle(b))) {
+		const [top, , bottom] = boxes[n];
+		if (line >= 0 && min(bottom, high) - max(top, low) >= 0.4 * min(bottom - top, high - low)) {
+			[low, high] = [min(top, low), max(bottom, high)];
+		} else [low, high, line] = [top, bottom, line + 1];
+		lines[n] = line;
+	}
+	return lines;
+}
+
+/** The box of strokes: [top, left, bottom, right]. */
+function box_of(strokes) {
+	const [x, y] = [0, 1].map((axis) => strokes.flat().map((point) => point[axis]));
+	const [least, most] = [(values) => values.reduce((a, b) => min(a, b)), (values) => values.reduce((a, b) => max(a, b))];
+	return [least(y), least(x), most(y), most(x)];
+}
+
+/** Which strokes, by number, make up each part of a drawing, line by line, from left to right. */
+function split_strokes(strokes) {
+	const parts = strokes.map((_, n) => [n]);
+	const boxes = strokes.map((stroke) => box_of([stroke]));
+	const tall = boxes.reduce((most, [top, , bottom]) => max(most, bottom - top), 0);
+	for (let first = 0; first < parts.length; first++) {
+		for (let second = first + 1; second < parts.length; second++) {
+			const [a, b] = [boxes[first], boxes[second]];
+			const narrow = min(a[3] - a[1], b[3] - b[1]);
+			const beside = min(a[3], b[3]) - max(a[1], b[1]) < OVERLAP * narrow;
+			if (beside || max(a[0], b[0]) - min(a[2], b[2]) > APART * tall) continue;
+			boxes[first] = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])];
+			parts[first].push(...parts[second]);
+			for (const list of [parts, boxes]) list.splice(second, 1);
+			first = -1; // the larger part may reach others
+			break;
+		}
+	}
+	const lines = lines_of(boxes);
+	const order = parts.map((_, n) => n).sort((a, b) => lines[a] - lines[b] || boxes[a][1] - boxes[b][1]);
+	return order.map((n) => parts[n].sort((a, b) => a - b));
+}
+
+/** Which strokes, by number, make up each digit of a drawing; all of them, unless it is a number.
+    `looks` says of flat images whether they look like digits. */
+function digits_of(strokes, pen, looks, unfinished = false) {
+	const parts = split_strokes(strokes);
+	if (parts.length > 1) {
+		const accepted = looks(parts.map((part) => rasterize(part.map((n) => strokes[n]), pen)))
+			.map((yes, k) => yes || (unfinished && parts[k].includes(strokes.length - 1)));
+		const count = accepted.filter(Boolean).length;
+		if (count === parts.length || (parts.length >= 3 && 3 * count >= 2 * parts.length)) return parts;
+	}
+	return strokes.length ? [strokes.map((_, n) => n)] : [];
+}
 
 // The digits that come with the package, 8 x 8 pixels from 0 to 16
 
@@ -363,6 +421,7 @@ class FineTuner {
 return {
 	...{ Distortion, distorted, FineTuner },
 	...{ calibrate, digit_likelihood, looks_like_digit },
+	...{ box_of, digits_of, lines_of, split_strokes },
 	...{ preparation, rasterize, draw_segments, centre_of_mass, upscale, letters, images_of },
 	...{ backpropagate, predict, finish, background },
 };

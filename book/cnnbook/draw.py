@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import ndimage
 
 import cnnlib
 from cnnbook.checking import WrongAnswer, as_array, as_number, passed, require, require_array, require_number, run
 from cnnbook.engine import describe, describe_digits
 from cnnlib.digits.datasets import load_digits
+from cnnlib.digits.mnist_frame import frame_of
+from cnnlib.digits.pictures import Steps, find_digits, without_lines
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.digits.strokes import draw_segments
 from cnnlib.plots import show_images
 
 
@@ -45,13 +49,64 @@ def figure_data(network: cnnlib.Network) -> dict:
         {"name": name, "drawings": [[np.round(stroke, 1) for stroke in drawing] for drawing in drawings]}
         for name, drawings in eastern_digits().items()
     ]
-    return {**describe_digits(), "network": describe(network, "float16"), "samples": samples}
+    return {**describe_digits(), "network": describe(network, "mixed"), "samples": samples}
 
 
 def draw_eastern_digits() -> None:
     """Show the drawings that the live figure offers, as the network sees them."""
     drawings = [drawing for kind in eastern_digits().values() for drawing in kind]
     show_images(np.stack([cnnlib.rasterize(drawing) for drawing in drawings]))
+
+
+def photograph(seed: int = 0) -> np.ndarray:
+    """Return a picture (H, W, 3) from 0 to 1: a 5 on squared paper under a lamp, with specks."""
+    rng, side = np.random.default_rng(seed), 220
+    drawings, _ = sample_drawings()
+    start, end = (
+        np.concatenate([np.asarray(stroke)[part] for stroke in drawings[20]]) / 280 * 120 + 50
+        for part in (slice(None, -1), slice(1, None))
+    )
+    ink = draw_segments(start, end, 9, side)
+    y, x = np.mgrid[:side, :side]
+    lines = 0.7 * ((x % 22 == 7) | (y % 22 == 3))
+    for row, column in rng.integers(15, side - 17, (40, 2)):
+        lines[row : row + 2, column : column + 2] = 0.8
+    amount = np.maximum(ink, lines)[..., np.newaxis]
+    paper = (1 - amount) * np.array([0.96, 0.95, 0.9]) + amount * np.array([0.15, 0.2, 0.4])
+    light = 0.45 + 0.55 * (x + y) / (2 * side)
+    return (paper * light[..., np.newaxis] + rng.normal(0, 0.01, paper.shape)).clip(0, 1)
+
+
+# What is shown of a photograph: the step, what is left out without it, and where that is measured.
+STEPS = {
+    "picture": None,
+    "contrast": None,
+    "without ground": ("shadows stay", "hard-edged shadow"),
+    "ink": None,
+    "without lines": ("lines stay", "squared paper, dark lines"),
+    "without specks": ("specks stay", "100 specks"),
+    "for the network": ("thin strokes stay", "thin pen"),
+}
+
+
+def draw_photograph(colours: np.ndarray, measured: dict) -> None:
+    """Show a picture and the steps of `cnnlib.digits.pictures` on the way to the network, with what each is worth."""
+    steps = Steps()
+    ink = max(find_digits(colours, steps), key=lambda digit: digit.ink.size).ink
+    cleared = without_lines(steps.pictures["ink"])
+    shown = [colours, *steps.pictures.values(), cleared, ink, frame_of(ink)]
+    figure, axes = plt.subplots(2, 4, figsize=(8, 4.8), layout="constrained")
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for axis, picture, (name, worth) in zip(axes.ravel(), shown, STEPS.items(), strict=False):
+        axis.imshow(picture, cmap="gray_r")
+        axis.set_title(name, fontsize=11)
+        if worth:
+            left_out, state = worth
+            column = measured["states"].index(state)
+            before, after = (measured["shares"][kind][column] for kind in (left_out, "all steps"))
+            text = "\n".join([*state.split(", "), f"{before} → {after} %"])
+            axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=10)
 
 
 # The checks of the exercises
@@ -250,3 +305,94 @@ def check_teach(function: Callable) -> None:
     moved = np.abs(says - said).sum(axis=1).mean()
     require(moved < 0.3, f"its probabilities for replayed images moved by {moved:.2f} on average: hold them closer.")
     passed(f"Both drawings learned; of other digits {after:.1%} (before: {before:.1%}).")
+
+
+def _between(values: np.ndarray) -> np.ndarray:
+    """Return for every threshold k from 0 to 254 the variance between the values up to k and those above."""
+    counts, levels = np.bincount(values.ravel(), minlength=256), np.arange(256)
+    low = counts.cumsum()[:-1]
+    high, total = values.size - low, (counts * levels).cumsum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = low * high * (total[:-1] / low - (total[-1] - total[:-1]) / high) ** 2
+    return np.nan_to_num(between)
+
+
+def check_otsu(function: Callable[[np.ndarray], int]) -> None:
+    """Returns the threshold k, 0 to 254, with the largest variance between the values up to k and those above."""
+    rng = np.random.default_rng(8)
+    for share, low, high in ((0.5, 60, 200), (0.08, 40, 190), (0.3, 90, 130), (0.02, 20, 250), (0.15, 120, 240)):
+        dark = rng.random((30, 40)) < share
+        values = np.where(dark, rng.normal(high, 14, dark.shape), rng.normal(low, 22, dark.shape))
+        values = values.clip(0, 255).astype(np.uint8)
+        given = values.copy()
+        k = as_number(run(function, given), "the threshold")
+        require(np.array_equal(given, values), "the function changed its argument; work on a new array.")
+        between = _between(values)
+        best = int(between.argmax())
+        require(0 <= k <= 255, f"the threshold is {k:g}; return the k, from 0 to 254, not the variance itself.")
+        low_part, high_part = values[values <= best], values[values > best]
+        difference = np.array([_means(values, level) for level in range(255)])
+        mistakes = (
+            (values.mean(), "that is the mean of all values, which lies near those that are most."),
+            (np.median(values), "that is the median: half of the pixels need not be ink."),
+            ((int(values.min()) + int(values.max())) / 2, "that is the middle between the smallest and the largest."),
+            ((low_part.mean() + high_part.mean()) / 2, "that is the middle between the two means; return k itself."),
+            (int(difference.argmax()), "weigh the squared difference by the sizes of both sides, w0 * w1."),
+            (int(np.where(between > 0, between, np.inf).argmin()), "that is the smallest variance; find the largest."),
+        )
+        same = np.array_equal(values <= k, values <= best)
+        for wrong, message in mistakes:
+            require(same or abs(k - wrong) > 1e-6, message)
+        require(
+            same or not np.array_equal(values < k, values <= best),
+            "k itself belongs to the lower side: it is one too many.",
+        )
+        require(same, f"{k:g} divides the values otherwise than {best}, which has the largest variance between sides.")
+    passed("5 pictures, with 2 % to 50 % of ink")
+
+
+def _means(values: np.ndarray, level: int) -> float:
+    """Return the squared difference of the means of both sides; 0 if one is empty."""
+    low = values <= level
+    return 0.0 if low.all() or not low.any() else float((values[low].mean() - values[~low].mean()) ** 2)
+
+
+def check_without_specks(function: Callable[[np.ndarray, float], np.ndarray]) -> None:
+    """Leaves out the connected parts of a mask (H, W) that have fewer pixels than a share of the largest one."""
+    rng = np.random.default_rng(9)
+    square = np.ones((3, 3), int)
+    for share in (0.1, 0.25, 0.5):
+        for _ in range(3):
+            mask = np.eye(40, dtype=bool) & (np.arange(40) < 32)  # a diagonal stroke of 32 pixels
+            mask[2:4, 30:38] = True  # the dot or bar that belongs to it: 16 pixels
+            mask[32:34, 4:8] = True  # exactly a quarter: 8 pixels
+            for row, column in rng.integers(12, 28, (6, 2)):
+                mask[row, 31 + column % 8] = True
+            labels, count = ndimage.label(mask, square)
+            sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+            expected = np.isin(labels, 1 + np.flatnonzero(sizes >= share * sizes.max()))
+            given = mask.copy()
+            result = as_array(run(function, given, share))
+            require(np.array_equal(given, mask), "the function changed its argument; work on a new array.")
+            require(result.shape == mask.shape, f"the shape became {result.shape}, expected {mask.shape}.")
+            require(result.max(initial=0) <= 1, "return a mask of True and False, not the numbers of the parts.")
+            result = result.astype(bool)
+            require(not (result & ~mask).any(), "there is ink where there was none.")
+            require(result.any(), "nothing is left: label 0 is the ground, and must not count as the largest part.")
+            require(
+                result[np.eye(40, dtype=bool) & mask].any(),
+                "the diagonal stroke is gone: pixels that touch at a corner belong together (np.ones((3, 3))).",
+            )
+            largest = labels == 1 + sizes.argmax()
+            require(
+                np.array_equal(expected, largest) or not np.array_equal(result, largest),
+                "only the largest part is left: a stroke of its own, such as the bar of a 5, is no speck.",
+            )
+            require(not np.array_equal(result, mask) or np.array_equal(expected, mask), "the specks are still there.")
+            exact = np.isin(labels, 1 + np.flatnonzero(sizes > share * sizes.max()))
+            require(
+                np.array_equal(expected, exact) or not np.array_equal(result, exact),
+                "a part of exactly that share has not fewer pixels: it stays.",
+            )
+            require(np.array_equal(result, expected), f"with share {share}, other parts are left than expected.")
+    passed("9 masks, with specks, a bar, and a stroke whose pixels touch at corners only")

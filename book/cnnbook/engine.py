@@ -7,6 +7,7 @@ from importlib import resources
 import numpy as np
 
 STORED = {"float32": "<f4", "float16": "<f2"}
+MANY = 10_000  # weights, which are stored in 8 bits where a network is "mixed"
 
 
 def describe(network, stored: str = "float32") -> dict:
@@ -15,10 +16,10 @@ def describe(network, stored: str = "float32") -> dict:
     Parameters
     ----------
     network : cnnlib.Network
-    stored : {"float32", "float16", "int8"}
+    stored : {"float32", "float16", "int8", "mixed"}
         How to store the parameters: float16 takes half of the space, for three decimal digits; int8, a quarter: whole
         numbers up to 127, with a scale for all weights that have the same first index. Biases and statistics, which are
-        few, are then in float32.
+        few, are then in float32. Mixed: weights of at least 10,000 numbers in int8, all else in float16.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def describe(network, stored: str = "float32") -> dict:
     return {
         "input_shape": list(network.input_shape),
         "dtype": str(network.dtype),
-        "stored": "float32" if stored == "int8" else stored,
+        "stored": {"int8": "float32", "mixed": "float16"}.get(stored, stored),
         "layers": [describe_layer(layer, stored) for layer in network.layers],
     }
 
@@ -53,6 +54,8 @@ def describe_layer(layer, stored: str) -> dict:
 
 def encode(array, stored: str) -> str | dict[str, str]:
     """Return the numbers of an array in base64, as little-endian float32 or float16; or weights in 8 bits."""
+    if stored == "mixed":
+        stored = "int8" if array.ndim > 1 and array.size >= MANY else "float16"
     if stored == "int8":
         if array.ndim == 1:
             return encode(array, "float32")
@@ -94,9 +97,21 @@ def quantize(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def in_8_bits(network):
     """Return a copy of a network with the weights that a page has if they are stored in int8."""
-    rounded = deepcopy(network)
-    for array in rounded.parameters().values():
-        if array.ndim > 1:
+    return rounded(network, 0)
+
+
+def mixed(network):
+    """Return a copy of a network with the parameters that a page has if they are stored as "mixed"."""
+    return rounded(network, MANY, np.float16)
+
+
+def rounded(network, many: int, dtype=np.float32):
+    """Return a copy of a network with weights of so many numbers, or more, in 8 bits, and all else in a dtype."""
+    network = deepcopy(network)
+    for array in network.parameters().values():
+        if array.ndim > 1 and array.size >= many:
             numbers, scales = quantize(array)
             array[...] = numbers * scales.reshape(-1, *[1] * (array.ndim - 1))
-    return rounded
+        else:
+            array[...] = array.astype(dtype)
+    return network

@@ -2,10 +2,8 @@
 
 A network that reads digits gives an answer to every image, to a letter or a cat, too, and often a sure one. Two things
 mend that. `calibrate` makes its percentages mean what they say: of the answers with 90 %, nine in ten are right. And a
-second, small network decides whether there is a digit at all. It sees what the first one sees: the 400 features that
-the network of the package finds after its second pooling. On these it was trained to tell digits from letters, signs,
+second, small network decides whether there is a digit at all. It was trained to tell digits from letters, signs,
 scribbles, clothes and pieces of photographs; `scripts/make_rejecter.py` says how, `resources/digit_or_not.md` how well.
-
 
 References
 ----------
@@ -19,14 +17,11 @@ import numpy as np
 
 from cnnlib.checks import as_float_array, check_finite, check_images
 from cnnlib.digits.mnist_frame import FIELD
-from cnnlib.digits.models import load_pretrained
 from cnnlib.network import Network
-
-FEATURE_LAYERS = 7  # of the network of the package: up to its flatten layer
 
 
 def load_rejecter() -> Network:
-    """Return the network from 400 features to the probabilities of "no digit" and "digit".
+    """Return the network from images (1, 28, 28) to the probabilities of "no digit" and "digit".
 
     Its `notes` hold, among others, the `threshold`: a digit has at least that probability; and the `temperature` for
     `calibrate`.
@@ -36,8 +31,8 @@ def load_rejecter() -> Network:
 
 
 @functools.cache
-def _networks() -> tuple[Network, Network]:
-    return load_pretrained()[:FEATURE_LAYERS], load_rejecter()  # type: ignore[return-value]  # a slice is a network
+def _rejecter() -> Network:
+    return load_rejecter()
 
 
 def calibrate(p: np.ndarray) -> np.ndarray:
@@ -67,7 +62,7 @@ def calibrate(p: np.ndarray) -> np.ndarray:
         raise ValueError(f"p must be of shape (N, 10), got {p.shape}")
     if (p < 0).any() or not p.any(axis=1).all():
         raise ValueError(f"p must hold probabilities, which are not below 0 and not all 0, got {p.min(initial=0)}")
-    warm = (p / p.max(axis=1, keepdims=True)) ** (1 / _networks()[1].notes["temperature"])
+    warm = (p / p.max(axis=1, keepdims=True)) ** (1 / _rejecter().notes["temperature"])
     return warm / warm.sum(axis=1, keepdims=True)
 
 
@@ -96,8 +91,7 @@ def digit_likelihood(images: np.ndarray) -> np.ndarray:
     if not len(images):
         return np.zeros(0, np.float32)
     images = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
-    features, rejecter = _networks()
-    return np.where(images.any(axis=(1, 2)), rejecter.predict(features.predict(images))[:, 1], 0)
+    return np.where(images.any(axis=(1, 2)), _rejecter().predict(images)[:, 1], 0)
 
 
 def looks_like_digit(images: np.ndarray) -> np.ndarray:
@@ -117,4 +111,4 @@ def looks_like_digit(images: np.ndarray) -> np.ndarray:
     TypeError, ValueError
         As `digit_likelihood`.
     """
-    return digit_likelihood(images) >= _networks()[1].notes["threshold"]
+    return digit_likelihood(images) >= _rejecter().notes["threshold"]

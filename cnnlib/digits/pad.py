@@ -27,6 +27,7 @@ from cnnlib.digits.datasets import load_digits
 from cnnlib.digits.fine_tuning import FineTuner
 from cnnlib.digits.mnist_frame import BOX, FIELD, MIDDLE, PEN_DIAMETER
 from cnnlib.digits.models import load_pretrained
+from cnnlib.digits.reading import digits_of
 from cnnlib.digits.sample_drawings import sample_drawings
 from cnnlib.digits.strokes import CANVAS, centre_by_box, rasterize
 from cnnlib.layers.activations import ReLU, Sigmoid
@@ -59,7 +60,7 @@ STYLE = """<style>
 
 
 class DigitPad(widgets.VBox):
-    """Draw a digit with mouse, pen or finger, and watch the network classify it.
+    """Draw a digit with mouse, pen or finger, and watch the network classify it; or a number of several digits.
 
     While the canvas has the focus, the keys ``c`` and ``Escape`` clear it, ``z`` and ``Backspace`` remove the last
     stroke, and ``Tab`` moves the focus to the buttons.
@@ -76,8 +77,12 @@ class DigitPad(widgets.VBox):
         The pad's copy, fine-tuned on `corrections`.
     strokes : list of list of (x, y)
         The drawing, in pixels of the canvas of 280 x 280, y down.
+    parts : list of list of int
+        Which strokes, by number, make up each digit, line by line, from left to right: see `digits_of`.
+    number : str
+        The digits that are read, such as "2026"; empty as long as nothing is drawn.
     image : ndarray of shape (28, 28), float32
-        The last input of the network.
+        The last input of the network: of several digits, the last one, to which all that follows belongs, too.
     probabilities : ndarray of shape (10,)
         Its prediction, as `calibrate` makes it for the network of the package; all zeros as long as nothing is drawn.
     is_digit : bool
@@ -95,6 +100,7 @@ class DigitPad(widgets.VBox):
         self.initially_correct = self._count_correct_digits()
         self.corrections: list[tuple[np.ndarray, int]] = []
         self.strokes: list[list[tuple[float, float]]] = []
+        self.parts: list[list[int]] = []
         self.drawing = False
         self.examples, _ = sample_drawings()
         self.example_order = np.random.default_rng(0).permutation(len(self.examples))
@@ -104,8 +110,8 @@ class DigitPad(widgets.VBox):
         self._make_widgets()
         super().__init__(self._arrange())
         self.add_class("cnnlib-pad")
-        self._redraw()
         self._predict()
+        self._redraw()
 
     def __repr__(self) -> str:
         return "DigitPad: run this cell to draw."  # what a notebook shows as long as it has not been run
@@ -119,7 +125,7 @@ class DigitPad(widgets.VBox):
 
     @property
     def prediction(self) -> int | None:
-        """The digit with the highest probability; None as long as nothing is drawn."""
+        """The digit with the highest probability, of several the last one; None as long as nothing is drawn."""
         return int(self.probabilities.argmax()) if self.strokes else None
 
     def draw(self, strokes: Iterable[ArrayLike]) -> None:
@@ -151,6 +157,8 @@ class DigitPad(widgets.VBox):
             raise ValueError(f"expected a digit from 0 to 9, got {digit!r}")
         if not self.strokes:
             raise ValueError("there is nothing to learn: draw a digit first")
+        if len(self.parts) > 1:
+            raise ValueError("there are several digits: draw the one to learn alone")
         self._predict()
         if self.corrections and np.array_equal(self.corrections[-1][0], self.image):
             self.corrections.pop()  # the same drawing again: only the last label counts
@@ -253,7 +261,10 @@ class DigitPad(widgets.VBox):
         """End the stroke: the pen was lifted or left the canvas."""
         if self.drawing:
             self.drawing = False
+            boxes = len(self.parts) > 1
             self._predict()
+            if boxes or len(self.parts) > 1:
+                self._redraw()
             self._announce(self._describe_prediction())
 
     def _draw_lines(self, points: list[tuple[float, float]]) -> None:
@@ -266,12 +277,23 @@ class DigitPad(widgets.VBox):
             self.canvas.fill_rect(0, 0, CANVAS, CANVAS)
             for stroke in self.strokes:
                 self._draw_lines(stroke if len(stroke) > 1 else 2 * stroke)
+            if len(self.parts) > 1:
+                for part in self.parts:
+                    self._draw_box(np.concatenate([self.strokes[number] for number in part]))
+
+    def _draw_box(self, points: np.ndarray) -> None:
+        """Draw a box around the ink of strokes through these points (n, 2)."""
+        margin = PEN_SCALE * self.pen / 2 + 2
+        (left, top), (width, height) = points.min(axis=0) - margin, np.ptp(points, axis=0) + 2 * margin
+        self.canvas.line_width, self.canvas.stroke_style = 2, "#d55e00"
+        self.canvas.stroke_rect(left, top, width, height)
+        self.canvas.stroke_style = INK
 
     def _finish(self, message: str | None = None) -> None:
         """Show a drawing that was not changed by the pen but by a button, a key or a program."""
         self.drawing = False
-        self._redraw()
         self._predict()
+        self._redraw()
         self._announce(message or self._describe_prediction())
 
     def _key_down(self, key: str, shift: bool, ctrl: bool, meta: bool) -> None:
@@ -302,15 +324,20 @@ class DigitPad(widgets.VBox):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        self.image = rasterize(self.strokes, self.pen)
-        p = self.network.predict(self.image[np.newaxis])
-        self.probabilities = (calibrate(p) if self.calibrated else p)[0]
-        certain = self.drawing or self.corrections or not self.strokes
+        strokes = [np.array(stroke) for stroke in self.strokes]
+        self.parts = digits_of(strokes, self.pen, unfinished=self.drawing)
+        drawings = [[strokes[number] for number in part] for part in self.parts] or [[]]
+        images = np.stack([rasterize(drawing, self.pen) for drawing in drawings])
+        p = self.network.predict(images)
+        p = calibrate(p) if self.calibrated else p
+        self.number = "".join(str(digit) for digit in p.argmax(axis=1)) if strokes else ""
+        self.certainty = float(p.max(axis=1).prod())
+        self.image, self.probabilities = images[-1], p[-1] if strokes else np.zeros_like(p[-1])
+        certain = self.drawing or self.corrections or len(self.parts) != 1
         self.is_digit = bool(certain or looks_like_digit(self.image[np.newaxis])[0])
-        if not self.strokes:
-            self.probabilities = np.zeros_like(self.probabilities)
-        picture = _figure(self.image, "what the network sees", 140)
-        self.result.value = _RESULT.format(_bars(self.probabilities, self.prediction, self.is_digit) + picture)
+        picture = _figure(np.hstack(list(images)), "what the network sees", 140)
+        several = f"{self.number} <small>({_percent(self.certainty)})</small>" if len(images) > 1 else ""
+        self.result.value = _RESULT.format(_bars(self.probabilities, self.prediction, self.is_digit, several) + picture)
         steps = self._steps_html() if self.steps_toggle.value and self.strokes else ""
         maps = self._feature_maps_html() if self.maps_toggle.value and self.strokes else ""
         self.details.value = "".join(_RESULT.format(part) for part in (steps, maps) if part)
@@ -319,6 +346,8 @@ class DigitPad(widgets.VBox):
     def _describe_prediction(self) -> str:
         if not self.strokes:
             return "Draw a digit."
+        if len(self.parts) > 1:
+            return f"It reads {self.number}, {_percent(self.certainty)} sure. The bars are for the last digit."
         if not self.is_digit:
             return f"This does not look like a digit. The most similar one is {_with_article(self.prediction)}."
         return f"It reads {_with_article(self.prediction)}, {_percent(self.probabilities.max())} sure."
@@ -328,10 +357,11 @@ class DigitPad(widgets.VBox):
         self.message.value = f'<div role="alert">{html.escape(text, quote=False)}</div>'
 
     def _steps_html(self) -> str:
-        boxed = centre_by_box([np.array(stroke) for stroke in self.strokes])
+        strokes = [self.strokes[number] for number in self.parts[-1]]
+        boxed = centre_by_box([np.array(stroke) for stroke in strokes])
         pixels = np.arange(FIELD)
         x, y = boxed.sum(axis=0) @ pixels / boxed.sum(), boxed.sum(axis=1) @ pixels / boxed.sum()
-        points = np.concatenate(self.strokes)
+        points = np.concatenate(strokes)
         low, extent = points.min(axis=0), np.ptp(points, axis=0)
         lines = "".join(
             f'<polyline points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in line)}"/>'
@@ -430,15 +460,15 @@ def _button(text: str, action, tooltip: str) -> widgets.Button:
     return button
 
 
-def _bars(probabilities: np.ndarray, prediction: int | None, is_digit: bool) -> str:
-    """Return HTML with the prediction, or that there is no digit, and a table of ten bars."""
+def _bars(probabilities: np.ndarray, prediction: int | None, is_digit: bool, several: str = "") -> str:
+    """Return HTML with the prediction, of one or several digits, or that there is none, and a table of ten bars."""
     rows = "".join(
         f'<tr{" class=top" if is_digit and digit == prediction else ""}><th scope="row">{digit}</th>'
         f'<td class="track"><i style="width:{100 * p:.1f}%"></i></td><td>{_percent(p)}</td></tr>'
         for digit, p in enumerate(probabilities)
     )
     answer = "?" if prediction is None else f"{prediction} <small>{_percent(probabilities.max())} sure</small>"
-    answer = answer if is_digit else "? <small>no digit</small>"
+    answer = several or (answer if is_digit else "? <small>no digit</small>")
     return f'<div><p class="answer">{answer}</p><table class="cnnlib-bars">{rows}</table></div>'
 
 

@@ -1,4 +1,4 @@
-"""Read the digit in a picture, or all of them, from left to right, line by line."""
+"""Read the digit in a picture or a drawing, or all of them, from left to right, line by line."""
 
 import os
 from typing import NamedTuple
@@ -7,10 +7,15 @@ import numpy as np
 
 from cnnlib.checks import check_instance
 from cnnlib.digits.confidence import calibrate, looks_like_digit
-from cnnlib.digits.mnist_frame import frame_of, read_colours
+from cnnlib.digits.mnist_frame import PEN_DIAMETER, frame_of, read_colours
 from cnnlib.digits.models import load_pretrained
 from cnnlib.digits.pictures import Steps, find_digits
+from cnnlib.digits.strokes import rasterize
 from cnnlib.network import Network
+
+# Of drawings: the share of the narrower stroke's width by which strokes of one digit overlap, at least, and the share
+# of the tallest stroke's height by which they are apart, at most.
+OVERLAP, APART = 0.1, 0.3
 
 
 class Reading(NamedTuple):
@@ -155,3 +160,70 @@ def lines_of(boxes: np.ndarray) -> np.ndarray:
             ends.append((top, bottom))
         lines[index] = len(ends) - 1
     return lines
+
+
+def split_strokes(strokes: list[np.ndarray]) -> list[list[int]]:
+    """Return which strokes, by number, make up each part of a drawing, line by line, from left to right.
+
+    Strokes belong together where their boxes overlap in width, by `OVERLAP` of the narrower one, and are not further
+    apart in height than `APART` of the tallest stroke: the hat of a 5 stands above it, the next digit beside it.
+
+    Parameters
+    ----------
+    strokes : list of ndarray of shape (n, 2)
+        Points (x, y), at least one in each stroke.
+
+    Returns
+    -------
+    list of list of int
+    """
+    parts = [[number] for number in range(len(strokes))]
+    boxes = [(*stroke.min(axis=0), *stroke.max(axis=0)) for stroke in strokes]  # left, top, right, bottom
+    tall = max((bottom - top for _, top, _, bottom in boxes), default=0)
+    first = 0
+    while first < len(parts):
+        for second in range(first + 1, len(parts)):
+            a, b = boxes[first], boxes[second]
+            narrow = min(a[2] - a[0], b[2] - b[0])
+            beside = min(a[2], b[2]) - max(a[0], b[0]) < OVERLAP * narrow
+            if not beside and max(a[1], b[1]) - min(a[3], b[3]) <= APART * tall:
+                boxes[first] = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+                parts[first] += parts.pop(second)
+                del boxes[second]
+                first = -1  # the larger part may reach others
+                break
+        first += 1
+    sides = np.array([(top, left, bottom, right) for left, top, right, bottom in boxes]).reshape(-1, 4)
+    order = np.lexsort([sides[:, 1], lines_of(sides)])
+    return [sorted(parts[number]) for number in order]
+
+
+def digits_of(strokes: list[np.ndarray], pen: float = PEN_DIAMETER, unfinished: bool = False) -> list[list[int]]:
+    """Return which strokes, by number, make up each digit of a drawing; all of them, unless it is a number.
+
+    It is a number if its parts, as `split_strokes` finds them, look like digits (see `looks_like_digit` and
+    `kept_in_lines`). Else it is one digit, such as a 5 whose hat stands apart, or none. Of an unfinished drawing, the
+    part with the last stroke may look like anything.
+
+    Parameters
+    ----------
+    strokes : list of ndarray of shape (n, 2)
+        Points (x, y), at least one in each stroke.
+    pen : float
+        As for `rasterize`.
+    unfinished : bool
+
+    Returns
+    -------
+    list of list of int
+        Line by line, from left to right.
+    """
+    parts = split_strokes(strokes)
+    if len(parts) > 1:
+        images = np.stack([rasterize([strokes[number] for number in part], pen) for part in parts])
+        accepted = looks_like_digit(images)
+        if unfinished:
+            accepted |= [len(strokes) - 1 in part for part in parts]
+        if kept_in_lines(accepted, np.zeros(len(parts), int)).all():
+            return parts
+    return [list(range(len(strokes)))] if strokes else []

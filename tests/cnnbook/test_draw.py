@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import cnnlib
 from cnnbook import draw as chapter
@@ -34,6 +35,34 @@ def thin(stroke, gap):
     return np.array(kept + [stroke[-1]] * (len(stroke) > 1))
 
 
+def otsu(values):
+    best, at = -1, 0
+    for k in range(255):
+        low = values <= k
+        if low.any() and not low.all():
+            between = low.mean() * (~low).mean() * (values[low].mean() - values[~low].mean()) ** 2
+            best, at = max((best, at), (between, k))
+    return at
+
+
+def otsu_without_weights(values):
+    return int(np.argmax([chapter._means(values, k) for k in range(255)]))
+
+
+def otsu_smallest(values):
+    between = chapter._between(values)
+    return int(np.where(between > 0, between, np.inf).argmin())
+
+
+SQUARE = np.ones((3, 3))
+
+
+def without_specks(mask, share, structure=SQUARE, keep=lambda sizes, share: sizes >= share * sizes.max()):
+    labels, count = ndimage.label(mask, structure)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return np.isin(labels, 1 + np.flatnonzero(keep(sizes, share)))
+
+
 def teach(network, images, labels, replay):
     FineTuner(network, replay).fine_tune(images, labels)
 
@@ -58,6 +87,8 @@ def teach_alone(network, images, labels, replay):
         ("bright_on_dark", (bright_on_dark,)),
         ("to_middle", (to_middle,)),
         ("thin", (thin,)),
+        ("otsu", (otsu,)),
+        ("without_specks", (without_specks,)),
         ("teach", (teach,)),
     ],
 )
@@ -116,6 +147,28 @@ def test_right_answers(name, answer, capsys):
         ("thin", (lambda stroke, gap: thin(stroke, gap).tolist()[:1],), "last point"),
         ("thin", (lambda stroke, gap: None,), "got NoneType"),
         ("thin", (lambda stroke, gap: thin(stroke, 6.0),), "use the argument"),
+        ("otsu", (lambda values: int(values.mean()) * 1.0 + values.mean() % 1,), "mean of all values"),
+        ("otsu", (np.median,), "the median"),
+        ("otsu", (lambda values: (int(values.min()) + int(values.max())) / 2,), "smallest and the largest"),
+        ("otsu", (otsu_without_weights,), "by the sizes of both sides"),
+        ("otsu", (otsu_smallest,), "find the largest"),
+        ("otsu", (lambda values: otsu(values) + 1,), "one too many"),
+        ("otsu", (lambda values: chapter._between(values).max(),), "not the variance itself"),
+        ("otsu", (lambda values: 5,), "divides the values otherwise|smallest variance"),
+        ("otsu", (lambda values: values.sort() or 100,), "changed its argument"),
+        ("without_specks", (lambda mask, share: mask,), "still there"),
+        ("without_specks", (lambda mask, share: ndimage.label(mask, np.ones((3, 3)))[0],), "not the numbers"),
+        ("without_specks", (lambda mask, share: without_specks(mask, share, None),), "touch at a corner"),
+        ("without_specks", (lambda mask, share: without_specks(mask, 1.0),), "only the largest"),
+        ("without_specks", (lambda mask, share: np.zeros_like(mask),), "label 0 is the ground"),
+        (
+            "without_specks",
+            (lambda mask, share: without_specks(mask, share, keep=lambda sizes, s: sizes > s * sizes.max()),),
+            "exactly that share",
+        ),
+        ("without_specks", (lambda mask, share: without_specks(mask, 0.1),), "other parts"),
+        ("without_specks", (lambda mask, share: mask[:20],), "shape"),
+        ("without_specks", (lambda mask, share: ~mask,), "where there was none"),
         ("teach", (teach_with_labels,), "not hard labels"),
         ("teach", (lambda network, *rest: teach(copy.deepcopy(network), *rest),), "not a copy"),
         (
@@ -146,7 +199,9 @@ NONSENSE = [None, "1", [], {}, object(), 3 + 2j, np.nan, lambda *_: None, lambda
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
-@pytest.mark.parametrize("name", ["centre", "distance", "scaled", "bright_on_dark", "to_middle", "thin", "teach"])
+@pytest.mark.parametrize(
+    "name", ["centre", "distance", "scaled", "bright_on_dark", "to_middle", "thin", "otsu", "without_specks", "teach"]
+)
 def test_nonsense_is_refused_without_an_error(name, nonsense):
     arguments = (nonsense, nonsense) if name == "centre" else (nonsense,)
     with pytest.raises(WrongAnswer):
@@ -162,6 +217,9 @@ def test_nonsense_is_refused_without_an_error(name, nonsense):
         ("bright_on_dark", (lambda image: bright_on_dark(image).astype(float),)),
         ("to_middle", (lambda image: to_middle(image).astype(np.float32).astype(float),)),
         ("thin", (lambda stroke, gap: thin(stroke, gap).tolist(),)),
+        ("otsu", (lambda values: np.float32(otsu(values)),)),
+        ("otsu", (lambda values: otsu(values) + 0.5,)),
+        ("without_specks", (lambda mask, share: without_specks(mask, share).astype(int).tolist(),)),
     ],
 )
 def test_other_types_are_right_as_well(name, answer, capsys):

@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnbook.engine import mixed
 from cnnlib.digits import fine_tuning
 from cnnlib.digits.datasets import load_digits
 
 FIGURE = ("15-draw", "fine-tuning")
+
+
+@pytest.fixture
+def network():
+    """The network that comes with the package, with its parameters as this page has them: most of them in 8 bits."""
+    return mixed(cnnlib.load_pretrained())
+
+
 DIGITS = load_digits()
 STATE = "document.querySelector('figure').liveFigure"
 TUNING = f"{STATE}.tuning"

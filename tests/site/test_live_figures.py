@@ -5,13 +5,19 @@ page asks of another host, fails a test is part of `open_figure`.
 """
 
 import re
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
+import cnnlib
+from cnnlib.digits.confidence import load_rejecter
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS, STATIC = ROOT / "notebooks", ROOT / "book" / "_static"
+sys.path.append(str(ROOT / "book" / "_ext"))
 WIDTHS = (1280, 390)
 
 
@@ -33,7 +39,13 @@ def test_every_script_has_its_figure(markup):
 
 
 def test_the_data_of_a_notebook_are_small(markup):
-    size = dict.fromkeys((notebook for notebook, _ in markup), 0)
+    """Those of its figures, and of the pad, together."""
+    import digit_pad
+
+    pad = len(digit_pad.script(cnnlib.load_pretrained(), load_rejecter()))
+    cells = {path.stem: path.read_text("utf-8") for path in NOTEBOOKS.glob("*.ipynb")}
+    size = {notebook: pad if ":class: digit-pad" in cells[notebook] else 0 for notebook, _ in markup}
+    assert [notebook for notebook, bytes_ in size.items() if bytes_] == ["15-draw"]
     for (notebook, _), html in markup.items():
         size[notebook] += len(re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)[1])
     assert {notebook: bytes_ for notebook, bytes_ in size.items() if bytes_ > 400_000} == {}

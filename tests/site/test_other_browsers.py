@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnbook.engine import mixed
 from cnnlib.digits.confidence import calibrate, load_rejecter
 from cnnlib.digits.sample_drawings import sample_drawings
 
@@ -354,6 +355,6 @@ def test_the_pad_reads_a_7(open_page, tmp_path):
         mouse(browser, [np.round(np.asarray(stroke) * scale + [left, top]).astype(int).tolist() for stroke in drawing])
         wait(browser, f"document.querySelector('.dp-answer').textContent === '{digit}'")
         strokes = [np.array(stroke) for stroke in browser.evaluate("digitPad.pads[0].strokes")]
-        p = calibrate(network.predict(cnnlib.rasterize(strokes)[np.newaxis]))[0]
+        p = calibrate(mixed(network).predict(cnnlib.rasterize(strokes)[np.newaxis]))[0]
         shown = browser.evaluate("[...digitPad.pads[0].probabilities]")
         np.testing.assert_allclose(shown, p, atol=1e-5)

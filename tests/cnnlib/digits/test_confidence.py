@@ -1,4 +1,4 @@
-"""Digit or not, and how surely: most of what is no digit is flagged (four in five, at least), and hardly any digit.
+"""Digit or not, and how surely: most of what is no digit is flagged (nine in ten), and hardly any digit.
 
 `scripts/measure_rejecter.py` says how many, on more data. Here are what it draws itself, and data that come with the
 package.
@@ -41,7 +41,7 @@ def picture(folder, *shapes):
 
 
 def test_digits_pass():
-    assert looks_like_digit(cnnlib.load_digits().test_images).mean() >= 0.95
+    assert looks_like_digit(cnnlib.load_digits().test_images).mean() >= 0.97
     drawings, _ = sample_drawings()
     assert looks_like_digit(np.stack([cnnlib.rasterize(strokes) for strokes in drawings])).mean() >= 0.97
 
@@ -50,15 +50,17 @@ def test_digits_pass():
 def test_drawings_of_other_things_are_flagged(judge, kind):
     draw = getattr(judge, kind)
     images = np.stack(draw(5 if kind == "doodles" else 150, np.random.default_rng(4)))
-    assert looks_like_digit(images).mean() <= 0.25
+    assert looks_like_digit(images).mean() <= 0.13
 
 
 def test_letters_are_flagged(judge):
-    """In two of the fonts of the training; of other fonts, 77 % are flagged."""
-    from make_rejecter import LETTERS, matplotlib_fonts
+    """In fonts that took no part in the training, Computer Modern, without letters that are digits in many a hand."""
+    from make_rejecter import LETTERS, OTHER_FONTS, TRAINING_FONTS, matplotlib_fonts
 
-    fonts = [font for font in matplotlib_fonts() if "DejaVuSans.ttf" in font or "STIXGeneral.ttf" in font]
-    assert looks_like_digit(np.stack(judge.in_fonts(fonts, LETTERS))).mean() <= 0.1
+    assert not set(matplotlib_fonts(OTHER_FONTS)) & set(matplotlib_fonts(TRAINING_FONTS))
+    images = np.stack(judge.in_fonts(matplotlib_fonts(OTHER_FONTS), LETTERS))
+    assert len(images) == 4 * len(LETTERS)
+    assert looks_like_digit(images).mean() <= 0.05
 
 
 def test_an_empty_image_and_none_at_all():

@@ -75,8 +75,41 @@ def test_it_says_what_is_no_digit(pad):
     assert pad.is_digit and "Draw a digit." not in pad.result.value
 
 
+def beside(*numbers):
+    """Sample drawings by number, side by side, at a third of their size."""
+    return [np.round(stroke * 0.35 + [80 * k, 60]) for k, number in enumerate(numbers) for stroke in DRAWINGS[number]]
+
+
+def test_it_reads_numbers_of_several_digits(pad, monkeypatch):
+    boxes = []
+    monkeypatch.setattr(pad.canvas, "stroke_rect", lambda *box: boxes.append(box))
+    strokes = beside(8, 0, 17)
+    draw(pad, strokes)
+    p = calibrate(cnnlib.load_pretrained().predict(np.stack([cnnlib.rasterize([stroke]) for stroke in strokes])))
+    sure = min(int(100 * p.max(axis=1).prod()), 99)
+    assert pad.number == "".join(str(LABELS[k]) for k in (8, 0, 17)) and pad.parts == [[0], [1], [2]]
+    assert pad.certainty == pytest.approx(p.max(axis=1).prod()) and np.allclose(pad.probabilities, p[-1])
+    assert np.array_equal(pad.image, cnnlib.rasterize(strokes[-1:])) and pad.prediction == LABELS[17]
+    assert f'class="answer">{pad.number} <small>({sure}%)</small>' in pad.result.value
+    assert f"It reads {pad.number}, {sure}% sure. The bars are for the last digit." in pad.message.value
+    (left, top, width, height), ink = boxes[-1], strokes[-1]
+    assert left < ink[:, 0].min() < ink[:, 0].max() < left + width
+    assert top < ink[:, 1].min() < ink[:, 1].max() < top + height and len(boxes) >= 3
+    pad.steps_toggle.value = True  # of the last digit
+    assert "3. centre of mass" in pad.details.value
+    with pytest.raises(ValueError, match="several digits"):
+        pad.fine_tune(3)
+    pad.correction_buttons[3].click()
+    assert "There are several digits" in pad.message.value
+    count = len(boxes)
+    pad.undo()
+    pad.undo()
+    assert pad.number == str(LABELS[8]) and len(boxes) == count + 2  # two digits had boxes, one has none
+
+
 def test_nothing_is_drawn(pad):
     assert pad.prediction is None and not pad.image.any() and not pad.probabilities.any()
+    assert pad.number == "" and pad.parts == []
     for action in (pad.clear, pad.undo, pad.undo_correction):
         action()
         assert pad.strokes == []

@@ -19,8 +19,7 @@ def test_digits_are_read_in_every_state(state, monkeypatch):
     """On the drawings that come with the package, of which all forty are read as they are."""
     monkeypatch.delenv("CNNLIB_DATA", raising=False)
     right, sure = pictures.measure(20, [state])[state]
-    # What is left of dark lines makes some digits look like none: they are refused.
-    assert right >= (0.75 if state == "squared paper, dark lines" else 0.85) and sure <= 0.05
+    assert right >= 0.85 and sure <= 0.05
 
 
 def test_numbers_are_found_where_they_are():

@@ -1,0 +1,75 @@
+"""Drawings of several digits: which strokes belong together, and what is read."""
+
+import numpy as np
+import pytest
+
+import cnnlib
+from cnnlib.digits import reading
+from cnnlib.digits.reading import digits_of, split_strokes
+from cnnlib.digits.sample_drawings import sample_drawings
+
+DRAWINGS, LABELS = sample_drawings()
+BAR = np.array([[0.0, 0.0], [0.0, 10.0]])
+
+
+def moved(stroke, x, y=0.0):
+    return stroke + np.array([x, y])
+
+
+def at(digit, x, y=0.0, scale=0.3):
+    """A sample drawing of a digit, moved and made smaller."""
+    drawing = DRAWINGS[int((digit == LABELS).argmax())]
+    low = np.min(np.concatenate(drawing), axis=0)
+    return [moved((stroke - low) * scale, x, y) for stroke in drawing]
+
+
+def read(strokes):
+    parts = digits_of(strokes)
+    images = np.stack([cnnlib.rasterize([strokes[k] for k in part]) for part in parts])
+    return "".join(str(digit) for digit in cnnlib.load_pretrained().predict(images).argmax(axis=1))
+
+
+def test_a_number_is_read_from_left_to_right():
+    assert read([*at(2, 0), *at(0, 80), *at(2, 150), *at(6, 220)]) == "2026"
+    assert read([*at(6, 220), *at(2, 0), *at(0, 80), *at(2, 150)]) == "2026"  # in whatever order it is drawn
+
+
+def test_lines_are_read_one_after_the_other():
+    assert read([*at(7, 0, 110), *at(3, 90, 110), *at(2, 0), *at(0, 90)]) == "2073"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hardly_any_digit_is_taken_for_several(seed):
+    drawings, _ = sample_drawings(seed=seed)
+    assert np.mean([len(digits_of(drawing)) == 1 for drawing in drawings]) >= 0.97
+
+
+def test_what_belongs_together():
+    hat = np.array([[1.0, 0.0], [6.0, 0.0]])
+    body = np.array([[0.0, 2.0], [5.0, 5.0], [0.0, 10.0]])
+    assert split_strokes([body, hat]) == [[0, 1]]
+    assert split_strokes([body, moved(hat, 4.3, 3)]) == [[0], [1]]  # beside it
+    assert split_strokes([body, moved(hat, 0, -2)]) == [[1], [0]]  # far above it
+    assert split_strokes([moved(BAR, 9), BAR, moved(BAR, 4)]) == [[1], [2], [0]]
+    # What joins two parts joins all three.
+    wide = np.array([[0.0, 5.0], [20.0, 5.0]])
+    assert split_strokes([BAR, moved(BAR, 20), moved(BAR, 10), wide]) == [[0, 1, 2, 3]]
+    assert split_strokes([]) == digits_of([]) == []
+    dot = np.array([[3.0, 4.0]])
+    assert split_strokes([dot]) == digits_of([dot]) == [[0]]
+
+
+def test_parts_that_are_no_digits_make_no_number(monkeypatch):
+    answers = {}
+    monkeypatch.setattr(reading, "looks_like_digit", lambda images: np.array(answers[len(images)]))
+    three = [BAR, moved(BAR, 10), moved(BAR, 20)]
+    answers[3] = [True, False, True]
+    assert digits_of(three) == [[0], [1], [2]]  # a number is not torn apart
+    answers[3] = [True, False, False]
+    assert digits_of(three) == [[0, 1, 2]]
+    assert digits_of(three, unfinished=True) == [[0], [1], [2]]
+    answers[2] = [True, False]
+    assert digits_of(three[:2]) == [[0, 1]]
+    assert digits_of(three[:2], unfinished=True) == [[0], [1]]
+    answers[2] = [False, True]
+    assert digits_of(three[:2], unfinished=True) == [[0, 1]]
