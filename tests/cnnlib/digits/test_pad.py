@@ -1,6 +1,7 @@
 """The notebook's pad, without a browser: its events are called as ipycanvas calls them."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -233,7 +234,8 @@ def test_a_pen_that_rests_is_read_too(pad):
             send(pad, "mouse_move", *point)
         await asyncio.sleep(2 * INTERVAL)
 
-    asyncio.run(rest())
+    with ThreadPoolExecutor() as pool:  # this thread may have a loop already: that of another test's browser
+        pool.submit(asyncio.run, rest()).result()
     assert np.array_equal(pad.image, cnnlib.rasterize(pad.strokes))
 
 
