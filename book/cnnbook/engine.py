@@ -7,7 +7,7 @@ from importlib import resources
 import numpy as np
 
 STORED = {"float32": "<f4", "float16": "<f2"}
-MANY = 4_000  # weights, which are stored in 8 bits where a network is "mixed"
+MANY = 10_000  # weights, which are stored in 8 bits where a network is "mixed"
 
 
 def describe(network, stored: str = "float32") -> dict:
