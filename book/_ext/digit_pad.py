@@ -46,14 +46,18 @@ def pass_through(translator, node: digit_pad) -> None:
 def script(network, rejecter) -> str:
     """Return the script that holds the network, the one that tells digits from the rest, and the sample drawings.
 
-    Most weights are in 8 bits, which changes no answer to digits (`tests/site/test_confidence_engine.py`), and
-    drawings have whole pixels.
+    Most weights are in 8 bits, which changes an answer only where two digits are as likely as each other
+    (`tests/site/test_confidence_engine.py`). Drawings have every second point, in whole pixels.
     """
     from cnnlib.digits.sample_drawings import sample_drawings  # here, since the book's build makes cnnlib importable
 
     drawings, labels = sample_drawings()
+    thin = [[[*stroke[:-1:2], stroke[-1]] for stroke in drawing] for drawing in drawings]
     samples = [
-        [[stroke.round().astype(int).tolist() for stroke in drawings[n]] for n in (labels == digit).nonzero()[0]]
+        [
+            [[point.round().astype(int).tolist() for point in stroke] for stroke in thin[n]]
+            for n in (labels == digit).nonzero()[0]
+        ]
         for digit in range(10)
     ]
     content = {

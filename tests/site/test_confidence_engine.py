@@ -122,9 +122,13 @@ def test_the_pad_gives_the_answers_of_the_library(pad):
                 continue
             several += len(expected) > 1
             np.testing.assert_allclose(p, calibrate(page_network.predict(images)), atol=1e-5)
-            other += number != "".join(map(str, network.predict(images).argmax(axis=1)))
+            exact = calibrate(network.predict(images))
+            if number != "".join(map(str, exact.argmax(axis=1))):
+                other += 1
+                lead = np.diff(np.sort(exact, axis=1)[:, -2:]).min()  # of the likeliest digit over the next one
+                assert lead < 0.05 or kind == "scribbles"
         assert close <= 0.01 * len(all_strokes)
-        assert other <= (0.02 * len(all_strokes) if kind == "scribbles" else 0)
+        assert other <= (0.02 if kind == "scribbles" else 0.002) * len(all_strokes)
         if kind != "scribbles":  # a single digit is hardly ever taken for several, and most numbers are read
             assert several > 0.7 * len(all_strokes) if kind == "numbers" else several <= 0.01 * len(all_strokes)
     images = np.stack([cnnlib.rasterize(strokes) for strokes in [*kinds["digits"][:300], *kinds["scribbles"]]])
