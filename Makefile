@@ -50,9 +50,13 @@ kill-test: .venv/cnnlib ## Kill a training run a hundred times, at random moment
 
 test-all: export CNNLIB_TIMES = 1
 test-all: export CNNLIB_ALL_BROWSERS = 1
-test-all: test kill-test fuzz ## Everything, and what takes hours: kills, and damaged files by the hundred thousand
+test-all: browsers test kill-test fuzz ## Everything, and what takes hours: kills, and damaged files by the hundred thousand
 
-.PHONY: fuzz mutants test-all
+.PHONY: browsers fuzz mutants test-all
+browsers: .venv/cnnlib
+	@$(BIN)/python -c "import selenium, websocket" 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	    --disable-pip-version-check --no-build-isolation --editable ".[browsers]"
+
 fuzz: .venv/cnnlib ## Give each reader 100,000 damaged files, and the library 10,000 generated arguments
 	CNNLIB_FUZZ=100000 $(BIN)/pytest tests/cnnlib/test_files.py tests/cnnlib/test_bad_input.py \
 	    tests/cnnlib/digits/test_fuzz.py --numprocesses=2

@@ -248,7 +248,10 @@ REST = """(control => JSON.stringify(
 WRONG = "document.querySelectorAll('.lf-root .lf-wrong').length"
 
 # What is used where a figure has no number to type and no slider, or where these change nothing at once: a button.
-BUTTONS = {"training": "one step", "training-step": "One layer only", "fine-tuning": "٧"}
+BUTTONS = {
+    **{"training": "one step", "training-step": "One layer only", "fine-tuning": "٧"},
+    **{"overfitting": "Train", "transfer": "Train", "segmentation": "empty"},
+}
 
 
 def change_a_number(browser, name: str) -> str:
@@ -259,7 +262,9 @@ def change_a_number(browser, name: str) -> str:
         return f"{REST}({control}) !== window.before"
 
     if name in BUTTONS:
-        button = f"[...document.querySelectorAll('.lf-root button')].find(e => e.textContent === {BUTTONS[name]!r})"
+        found = f"[...document.querySelectorAll('.lf-root button')].find(e => e.textContent === {BUTTONS[name]!r})"
+        browser.evaluate(f"(window.pressed = {found}, 0)")  # its text may change when it is pressed
+        button = "window.pressed"
         if name == "training":
             wait(browser, "document.querySelector('.lf-status').textContent.startsWith('Step 0')")
         changed = note(button)
