@@ -51,8 +51,8 @@ def state(root: Path) -> str:
         for path in (root / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    others = [path for path in [root / "requirements.txt"] if path.exists()]
-    for path in [*sorted(code), *others]:
+    pins = root / "requirements.txt"
+    for path in [*sorted(code), *([pins] if pins.exists() else [])]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

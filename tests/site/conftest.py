@@ -19,6 +19,19 @@ STATIC = ROOT / "book" / "_static"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LOCAL = ("file:", "data:", "blob:", "about:")  # what a page may open
 
+# What tests call in a page: the one visible grid whose name holds the label, and its texts. Much quicker than
+# page.get_by_role("grid"), and all of a grid in one go.
+GRIDS = """
+window.gridOf = label => {
+  const has = table => table.getAttribute("aria-label").toLowerCase().includes(label.toLowerCase());
+  const [table, ...others] = [...document.querySelectorAll("[role=grid]")].filter(t => t.checkVisibility() && has(t));
+  if (!table || others.length) throw new Error(`${others.length} more grids than one: ${label}`);
+  return table;
+};
+window.gridTexts = label =>
+  [...gridOf(label).rows].map(row => [...row.cells].map(cell => cell.textContent.replaceAll("−", "-")));
+"""
+
 # What the theme defines, in light and dark, as far as figures use it.
 THEME = """
 html { --pst-color-text-base: #14181e; --pst-color-text-muted: #48566b; --pst-color-border: #c9c9c9;
@@ -164,11 +177,20 @@ def playwright():
 
 
 @pytest.fixture(scope="session")
-def chromium(playwright):
+def missing():
+    """Return a function that skips, but not where skipping would hide that nothing was checked."""
+    return pytest.fail if os.environ.get("CI") else pytest.skip
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright, missing):
     if CHROMIUM is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("Chromium is not installed")
-    # As root, in a container, Chromium does not start with its sandbox.
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        missing("Chromium is not installed")
+    arguments = [
+        "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
+    ]
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
     yield browser
     browser.close()
 
@@ -197,7 +219,7 @@ class Pages:
         )
         context.route(lambda url: not url.startswith(LOCAL), lambda route: route.abort())
         page = context.new_page()
-        page.add_init_script(before)
+        page.add_init_script(GRIDS + before)
         page.on("request", self.note_foreign)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)

@@ -36,20 +36,12 @@ PAGES = sorted(parse_toc_yaml(ROOT / "_toc.yml"))
 NOTEBOOKS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
 EVERY_PAGE = [*PAGES, "search", "genindex", "404"]
 ARTICLE = "article.bd-article, .bd-search-container"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def book() -> None:
+def book(missing) -> None:
     if not (BOOK / "index.html").exists():
         missing("the book is not built: run `make book`")
-
-
-def missing(what: str) -> None:
-    """Skip, but not where skipping would hide that nothing was checked."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def parse_anew(path: Path) -> BeautifulSoup:
@@ -416,19 +408,6 @@ def test_what_goes_wrong_in_a_notebook_fails_the_build(tiny: Path, code: str, me
 # The pages in a browser
 
 
-@pytest.fixture(scope="module")
-def browser(playwright):
-    if CHROMIUM is None:
-        missing("Chromium is not installed")
-    arguments = [
-        "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
-    ]
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-    yield browser
-    browser.close()
-
-
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
@@ -443,9 +422,9 @@ def server():
         server.shutdown()
 
 
-def open_page(browser: Browser, url: str) -> Page:
+def open_page(chromium: Browser, url: str) -> Page:
     """Open a page, wait until it is set, and note in `page.wrong` what went wrong."""
-    page = browser.new_page(viewport=DESKTOP, color_scheme="light")
+    page = chromium.new_page(viewport=DESKTOP, color_scheme="light")
     page.wrong, page.fetched = [], []
 
     def note_foreign(request: Request) -> None:
@@ -469,12 +448,12 @@ PHONE = {"width": 375, "height": 667}
 
 
 @pytest.fixture(scope="module", params=EVERY_PAGE)
-def page(browser: Browser, request):
+def page(chromium: Browser, request):
     """Each page of the book, opened once for all tests that only look.
 
     From the disk, where browsers allow pages less than from a server.
     """
-    page = open_page(browser, (BOOK / f"{request.param}.html").as_uri())
+    page = open_page(chromium, (BOOK / f"{request.param}.html").as_uri())
     yield page
     page.close()
 
@@ -679,8 +658,8 @@ def test_what_scrolls_scrolls_by_keyboard_and_nothing_else_takes_the_focus(page:
         page.set_viewport_size(DESKTOP)
 
 
-def test_theme_button_changes_the_theme(browser: Browser, server: str):
-    page = open_page(browser, f"{server}/{PAGES[0]}.html")
+def test_theme_button_changes_the_theme(chromium: Browser, server: str):
+    page = open_page(chromium, f"{server}/{PAGES[0]}.html")
     backgrounds = set()
     for _ in range(3):  # from the system's theme to light, dark and back
         page.locator(".theme-switch-button:visible").first.click()
@@ -690,11 +669,11 @@ def test_theme_button_changes_the_theme(browser: Browser, server: str):
     page.close()
 
 
-def test_solutions_open_by_keyboard(browser: Browser, server: str):
+def test_solutions_open_by_keyboard(chromium: Browser, server: str):
     name = next((name for name in NOTEBOOKS if article(name).select_one(".solution")), None)
     if name is None:
         pytest.skip("the book is built without solutions")
-    page = open_page(browser, f"{server}/{name}.html")
+    page = open_page(chromium, f"{server}/{name}.html")
     solution = page.locator(".solution.dropdown").first
     content = solution.locator("> :nth-child(2)")
     assert not content.is_visible()
@@ -705,22 +684,22 @@ def test_solutions_open_by_keyboard(browser: Browser, server: str):
     page.close()
 
 
-def test_search_finds_a_chapter(browser: Browser, server: str):
-    page = open_page(browser, f"{server}/search.html?q=network")
+def test_search_finds_a_chapter(chromium: Browser, server: str):
+    page = open_page(chromium, f"{server}/search.html?q=network")
     page.wait_for_selector("#search-results li a")
     check(page)
     page.close()
 
 
-def test_front_page_leads_into_the_book(browser: Browser, server: str):
-    page = open_page(browser, f"{server}/index.html")
+def test_front_page_leads_into_the_book(chromium: Browser, server: str):
+    page = open_page(chromium, f"{server}/index.html")
     page.wait_for_selector("article h1")
     page.close()
 
 
-def test_a_page_prints_without_what_paper_cannot_do(browser: Browser, server: str):
+def test_a_page_prints_without_what_paper_cannot_do(chromium: Browser, server: str):
     """No button, no bar, and code that wraps; a live figure is as it stands, without its controls."""
-    page = open_page(browser, f"{server}/notebooks/07-max-pooling.html")
+    page = open_page(chromium, f"{server}/notebooks/07-max-pooling.html")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 700, "height": 900})
     shown = "boxes => boxes.filter(box => box.checkVisibility()).map(box => box.outerHTML.slice(0, 80))"
@@ -734,8 +713,8 @@ def test_a_page_prints_without_what_paper_cannot_do(browser: Browser, server: st
     page.close()
 
 
-def test_all_gradients_print_on_two_sheets(browser: Browser, server: str):
-    page = open_page(browser, f"{server}/notebooks/all-gradients.html")
+def test_all_gradients_print_on_two_sheets(chromium: Browser, server: str):
+    page = open_page(chromium, f"{server}/notebooks/all-gradients.html")
     margins = dict.fromkeys(("top", "bottom", "left", "right"), "10mm")
     assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4", margin=margins))) <= 2
     page.close()

@@ -8,7 +8,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,16 +25,8 @@ from cnnlib.digits.confidence import calibrate, load_rejecter
 from cnnlib.digits.sample_drawings import sample_drawings
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 REAL_STROKES = Path(os.environ.get("CNNLIB_DATA", "")) / "pendigits" / "strokes.json.gz"
 NETWORK = mixed(cnnlib.load_pretrained())  # with the weights that the page has
-
-
-def missing(what: str) -> None:
-    """Skip, but not where skipping would hide that nothing was checked."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def drawings(count: int) -> list[list[np.ndarray]]:
@@ -47,19 +38,6 @@ def drawings(count: int) -> list[list[np.ndarray]]:
     else:
         found = sample_drawings(-(-count // 40))[0][:count]
     return [[np.round(stroke) for stroke in drawing] for drawing in found]
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright):
-    if CHROMIUM is None:
-        missing("Chromium is not installed")
-    arguments = [
-        "--no-sandbox",  # as root, in a container, Chromium does not start otherwise
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no other host
-    ]
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-    yield browser
-    browser.close()
 
 
 def move(page: Page, canvas: Locator, strokes: list[np.ndarray], lift: bool = True) -> None:
@@ -109,7 +87,7 @@ LATENCY = """([canvas, bars]) => {
 
 
 @pytest.fixture(scope="module")
-def url() -> str:
+def url(missing) -> str:
     path = ROOT / "_build" / "html" / "notebooks" / "15-draw.html"
     if not path.exists():
         missing("the book is not built: run `make book`")

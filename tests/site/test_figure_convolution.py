@@ -8,17 +8,11 @@ import pytest
 import cnnlib
 
 FIGURE = ("05-convolution-forward", "convolution")
-GRID = """label => {
-  const has = (table) => table.getAttribute("aria-label").toLowerCase().includes(label.toLowerCase());
-  const [table, ...others] = [...document.querySelectorAll("[role=grid]")].filter(t => t.checkVisibility() && has(t));
-  if (!table || others.length) throw new Error(`${others.length} more grids than one: ${label}`);
-  return [...table.rows].map(row => [...row.cells].map(cell => cell.textContent.replaceAll("−", "-")));
-}"""  # much quicker than page.get_by_role("grid")
 
 
 def matrix(page, label):
     """The numbers of a matrix that the figure shows."""
-    return np.array(page.evaluate(GRID, label), float)
+    return np.array(page.evaluate("gridTexts", label), float)
 
 
 def cell(page, label, row, column):

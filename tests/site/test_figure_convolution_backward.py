@@ -9,15 +9,7 @@ import cnnlib
 from cnnlib.layers import loops
 
 FIGURE = ("06-convolution-backward", "convolution-backward")
-GRID = """label => {
-  const [table, ...others] = [...document.querySelectorAll("[role=grid]")].filter(
-    (table) => table.checkVisibility() && table.getAttribute("aria-label").includes(label));
-  if (!table || others.length) throw new Error(`${others.length} more grids than one: ${label}`);
-  return table;
-}"""  # much quicker than page.get_by_role("grid")
-CONTENT = f"""label => [...({GRID})(label).rows].map(
-    row => [...row.cells].map(cell => cell.textContent.replaceAll("−", "-")))"""
-FRAMED = f"""([label, name]) => [...({GRID})(label).rows].flatMap(
+FRAMED = """([label, name]) => [...gridOf(label).rows].flatMap(
     (row, i) => [...row.cells].map((cell, j) => [cell, i, j]))
     .filter(([cell]) => cell.classList.contains(name)).map(([, i, j]) => [i, j])"""
 
@@ -28,7 +20,7 @@ def grid(page, label):
 
 def matrix(page, label):
     """The numbers of a matrix that the figure shows; nan where it shows none."""
-    rows = page.evaluate(CONTENT, label)
+    rows = page.evaluate("gridTexts", label)
     return np.array([[float(text or "nan") for text in row] for row in rows])
 
 

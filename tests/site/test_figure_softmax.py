@@ -13,14 +13,6 @@ def next_frame(page):
     page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
 
-GRID = """label => {
-  const has = (table) => table.getAttribute("aria-label").toLowerCase().includes(label.toLowerCase());
-  const [table, ...others] = [...document.querySelectorAll("[role=grid]")].filter(t => t.checkVisibility() && has(t));
-  if (!table || others.length) throw new Error(`${others.length} more grids than one: ${label}`);
-  return [...table.rows].map(row => [...row.cells].map(cell => cell.textContent.replaceAll("−", "-")));
-}"""  # much quicker than page.get_by_role("grid")
-
-
 def value(text):
     return float(text.replace("−", "-"))
 
@@ -32,7 +24,7 @@ def assert_close(shown, expected):
 
 
 def matrix(page, label):
-    return np.array([[value(text) for text in row] for row in page.evaluate(GRID, label)])
+    return np.array([[value(text) for text in row] for row in page.evaluate("gridTexts", label)])
 
 
 def expect(page, z, tau=1, shift=0, entry=(0, 0)):
