@@ -71,7 +71,7 @@ measure-model: .venv/cnnlib ## Print how well that network reads MNIST's test im
 	$(BIN)/python scripts/measure_model.py
 
 .PHONY: beyond measure-beyond
-beyond: .venv/cnnlib ## Train the networks of the chapters beyond digits, for an hour or two, and store them (needs MNIST)
+beyond: .venv/cnnlib ## Train the networks of the chapters beyond digits, for some hours, and store them (needs MNIST)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/beyond.py train
 
 measure-beyond: .venv/cnnlib ## Print the results of those networks: name, mean over the seeds, standard deviation
