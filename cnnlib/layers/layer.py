@@ -120,8 +120,8 @@ class Layer(Configured):
         """Replace each parameter and statistic, at every depth, by what the function makes of it: all, or none."""
         layers = (self, *all_layers(self))
         names = [(layer, name) for layer in layers for name in (*layer.params, *layer.statistics)]
-        for (layer, name), array in zip(names, [function(getattr(*pair)) for pair in names], strict=True):
-            setattr(layer, name, array)
+        for pair, array in [(pair, function(getattr(*pair))) for pair in names]:
+            setattr(*pair, array)
         return self
 
 

@@ -5,6 +5,7 @@ package.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ def test_the_model_card_says_what_was_measured():
     assert [row[4].strip() for row in rows] == [f"{100 * share:.0f} %" for share in shares]
     letters, square = alike.values()
     assert f"{100 * letters:.0f} % of them are flagged" in card and 0.4 < square < 0.6
+
+
+@pytest.mark.parametrize("options", [[], ["--fonts", "."], ["--fonts", "empty"], ["--model", "a.npz"]])
+def test_what_is_stored_has_all_numbers(judge, tmp_path, monkeypatch, capsys, options):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["measure_rejecter.py", "--store", *options])
+    with pytest.raises(SystemExit):
+        judge.main()
+    assert "needs the fonts, or numbers would be missing" in capsys.readouterr().err
 
 
 def test_images_in_the_cache_are_of_the_same_seed_and_scale(tmp_path, monkeypatch):
