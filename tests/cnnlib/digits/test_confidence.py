@@ -80,7 +80,8 @@ def test_the_model_card_says_what_was_measured():
     shares = [*(flagged[name] for name in names), np.mean([*flagged.values()])]
     assert [row[4].strip() for row in rows] == [f"{100 * share:.0f} %" for share in shares]
     letters, square = alike.values()
-    assert f"{100 * letters:.0f} % of them are flagged" in card and 0.4 < square < 0.6
+    assert f"{100 * letters:.0f} % of them are flagged" in card
+    assert f"Of squares, each drawn a little differently, {100 * square:.0f} % are flagged" in card
 
 
 @pytest.mark.parametrize("options", [[], ["--fonts", "."], ["--fonts", "empty"], ["--model", "a.npz"]])
