@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 import cnnlib
 from cnnlib.data_parallel import Communicator, started_by_mpiexec
@@ -406,8 +407,10 @@ def predict(
     for option, given in (("--show", show), ("--reject or --no-reject", reject)):
         if given is not None and not images:
             raise click.UsageError(f"{option} is for images, but none is given")
-    if confusion and images:
-        raise click.UsageError("--confusion counts the answers to a data set, but images are given")
+    data = click.get_current_context().get_parameter_source("name") == ParameterSource.COMMANDLINE
+    for option, given in (("--confusion", confusion), ("--data", data)):
+        if given and images:
+            raise click.UsageError(f"{option} is for a data set, but images are given")
     network = load_model(model)
     if images:
         for option, path in (("--figure", figure), ("--show", show)):

@@ -10,9 +10,9 @@ writes cnnlib/resources/digit_or_not.npz (a network with two outputs, "no digit"
   not count against a digit; sample drawings; the small digits of the package; digits in fonts, and of straight lines;
 - letters and signs in the fonts of FONTS and in two families of Matplotlib's, printed or thinned and drawn with a pen,
   and in Hershey's fonts of strokes, these in all states of pictures, too;
-- scribbles of random walks, polygons, arcs and lines; smooth curves; things made of rings, boxes and lines; several
-  digits as one; digits turned by 90 degrees;
-- clothes (training images of Fashion-MNIST); pieces of half of the photographs that come with scikit-image; blots.
+- scribbles of random walks, polygons, arcs and lines, these in all states of pictures, too; smooth curves; things made
+  of rings, boxes and lines; several digits as one; digits turned by 90 degrees;
+- clothes (training images of Fashion-MNIST); pieces of twelve of the photographs that come with scikit-image; blots.
 
 All are distorted a little. Letters that are digits in most handwriting (`LIKE_DIGITS`) are no part of it. FONTS are the
 .ttf and .otf files of these packages of Debian: fonts-breip, -bwht, -dkg-handwriting, -comic-neue, -dancingscript,
@@ -20,9 +20,10 @@ All are distorted a little. Letters that are digits in most handwriting (`LIKE_D
 -tomsontalks, -staypuft, -junction, -cabin, -comfortaa, -lobstertwo, -havana, -yanone-kaffeesatz, -isabella,
 -levien-typoscript, -yusei-magic and -urw-base35.
 
-The threshold is chosen on four other writers, and on images of MNIST and small digits that are set aside: of none of
-these kinds more than `REFUSED` are refused. The temperature for `cnnlib.digits.confidence.calibrate` is chosen, too, on
-drawings and photographs of digits. `measure_rejecter.py` judges by other fonts, scribbles, photographs, and writers.
+The threshold is chosen on four other writers, also in all states of pictures, and on images of MNIST and small digits
+that are set aside: of none of these kinds more than `REFUSED` are refused. The temperature for
+`cnnlib.digits.confidence.calibrate` is chosen, too, on such images of MNIST, and on drawings and photographs of the
+first twenty writers' digits. `measure_rejecter.py` judges by other fonts, scribbles, photographs, and writers.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from cnnlib.digits.mnist_frame import _shape_or_colour, frame_of, to_mnist_frame
 from cnnlib.digits.pictures import find_digits
 from cnnlib.digits.sample_drawings import sample_drawings
 from cnnlib.digits.strokes import rasterize
+from cnnlib.files import atomic_write
 
 OUTPUT = Path(__file__).resolve().parents[1] / "cnnlib" / "resources" / "digit_or_not.npz"
 LIKE_DIGITS = "OoIlSsZzBbgq"  # 0, 0, 1, 1, 5, 5, 2, 2, 8, 6, 9, 9
@@ -391,7 +393,7 @@ def as_photographed(strokes: list, rng: np.random.Generator) -> np.ndarray:
 
 
 def mnist(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return training images of MNIST, a fifth of them ones, sevens and nines with other strokes."""
+    """Return some n training images of MNIST, a sixth of them ones, sevens and nines with other strokes."""
     data = cnnlib.load_mnist()
     chosen = rng.choice(VALIDATION_IMAGES.start, n, replace=False)
     other, _ = variants(data.train_images[chosen], data.train_labels[chosen], 0.5, rng)
@@ -459,15 +461,15 @@ KINDS = {
 
 def images_of(kind: str, seed: int, cache: Path | None, scale: float = 1.0) -> np.ndarray:
     """Return images of one kind (N, 28, 28), slightly distorted, as bytes; from the cache, if they are there."""
-    path = cache and cache / f"{kind.replace(' ', '-')}.npy"
+    path = cache and cache / f"{kind.replace(' ', '-')}-{seed}-{scale:g}.npy"
     if path and path.is_file():
         return np.load(path)
     rng, (count, make) = np.random.default_rng([seed, list(KINDS).index(kind)]), KINDS[kind]
     images = np.stack(list(make(round(scale * count), rng))).astype(np.float32)
     images = np.round(255 * Distortion(rotation=6, scale=0.1, elastic=0.7, stroke_width=0.5)(images, rng))
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, images.astype(np.uint8))
+        with atomic_write(path) as file:
+            np.save(file, images.astype(np.uint8))
     return images.astype(np.uint8)
 
 

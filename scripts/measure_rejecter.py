@@ -114,6 +114,8 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     fonts = sorted(map(str, options.fonts.glob("*.*"))) if options.fonts else []
+    if options.store and (options.model or not fonts):
+        parser.error("--store is for the network of the package and needs the fonts, or numbers would be missing")
     strokes, labels = (part[::6] for part in pen_digits(OTHER_WRITERS))
     digits = {
         "MNIST's test images": cnnlib.load_mnist().test_images[::2] / np.float32(255),

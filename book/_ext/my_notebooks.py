@@ -115,20 +115,34 @@ def fingerprint(notebook: nbformat.NotebookNode) -> str:
 
 
 def update(folder: Path, source: Path = NOTEBOOKS) -> list[str]:
-    """Copy what is new; return the names of the chapters that have changed in the book and in the copy."""
+    """Copy what is new; return the names of the chapters that have changed in the book and in the copy.
+
+    Each copy is whole, whatever stops this on the way. A copy that is a link is written where the link leads.
+
+    Raises
+    ------
+    OSError
+        If there can be no such folder, or nothing can be written to it.
+    ValueError
+        If a chapter is no notebook, as after a merge with conflicts.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kept = []
     for path in sorted(source.glob("*.ipynb")):
-        copy = readable(nbformat.read(path, as_version=4))
+        try:
+            chapter = nbformat.read(path, as_version=4)
+        except Exception as error:
+            raise ValueError(f"{path} is no notebook: {error!s:.100}") from error
+        copy = readable(chapter)
         copy.metadata["cnnbook"] = {"copied": fingerprint(copy)}
-        target = folder / path.name
+        target = (folder / path.name).resolve()
         if target.exists():
             try:
                 present = nbformat.read(target, as_version=4)
                 copied, written = present.metadata.get("cnnbook", {}).get("copied"), fingerprint(present)
             except Exception:  # whatever it is, it is the reader's
                 copied, written = None, ""
-            if copied == fingerprint(copy):
+            if fingerprint(copy) in (copied, written):
                 continue
             if copied != written:
                 kept.append(path.name)
@@ -141,7 +155,11 @@ def update(folder: Path, source: Path = NOTEBOOKS) -> list[str]:
 
 def main(folder: Path) -> None:
     is_new = not folder.exists()
-    for name in update(folder):
+    try:
+        kept = update(folder)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"The chapters could not be copied to {folder}: {error}") from error
+    for name in kept:
         print(KEPT.format(name=name))
     print(f"{'The chapters were copied to' if is_new else 'Your copies of the chapters are in'} {folder}")
 

@@ -67,12 +67,12 @@ def flip_and_shift(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return padded[np.arange(N)[:, None, None], top + np.arange(H)[:, None], left + columns]
 
 
-def erase(images: np.ndarray, rng: np.random.Generator, reach: int = 4) -> np.ndarray:
+def erase(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return images (N, H, W), half of them with a square of 9x9 pixels, anywhere, that is background."""
-    N, H, _ = images.shape
-    row, column = rng.integers(0, H, (2, N, 1))
-    rows = np.abs(np.arange(H) - row) <= reach  # (N, H)
-    columns = np.abs(np.arange(H) - column) <= reach
+    N, H, W = images.shape
+    row, column = rng.integers(0, H, (N, 1)), rng.integers(0, W, (N, 1))
+    rows = np.abs(np.arange(H) - row) <= 4  # (N, H)
+    columns = np.abs(np.arange(W) - column) <= 4
     chosen = rng.random((N, 1, 1)) < 0.5
     erased = chosen & rows[:, :, None] & columns[:, None]
     return np.where(erased, images.dtype.type(0), images)

@@ -348,6 +348,18 @@ def check_otsu(function: Callable[[np.ndarray], int]) -> None:
             "k itself belongs to the lower side: it is one too many.",
         )
         require(same, f"{k:g} divides the values otherwise than {best}, which has the largest variance between sides.")
+    # The first k, the last, and one for which the middle between both means comes to rest too early, at 49.5.
+    for levels, counts, best in (
+        ((0, 1, 2), (20, 18, 2), 0),
+        ((253, 254, 255), (2, 18, 20), 254),
+        ((20, 60, 250), (20, 18, 2), 60),
+    ):
+        values = np.repeat(np.array(levels, np.uint8), counts).reshape(5, 8)
+        k = as_number(run(function, values.copy()), "the threshold")
+        require(
+            np.array_equal(values <= k, values <= best),
+            f"for a picture of {levels} alone, {k:g} is not it: try each k from 0 to 254, and keep the best of all.",
+        )
     passed("5 pictures, with 2 % to 50 % of ink")
 
 
@@ -362,28 +374,32 @@ def check_without_specks(function: Callable[[np.ndarray, float], np.ndarray]) ->
     rng = np.random.default_rng(9)
     square = np.ones((3, 3), int)
     for share in (0.1, 0.25, 0.5):
-        for _ in range(3):
-            mask = np.eye(40, dtype=bool) & (np.arange(40) < 32)  # a diagonal stroke of 32 pixels
+        for turns in range(3):
+            mask = np.eye(40, 48, dtype=bool) & (np.arange(48) < 32)  # a diagonal stroke of 32 pixels
             mask[2:4, 30:38] = True  # the dot or bar that belongs to it: 16 pixels
             mask[32:34, 4:8] = True  # exactly a quarter: 8 pixels
             for row, column in rng.integers(12, 28, (6, 2)):
                 mask[row, 31 + column % 8] = True
+            mask = np.rot90(mask, turns).copy()  # so that strokes slope both ways, and the largest is not always first
             labels, count = ndimage.label(mask, square)
             sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+            largest = labels == 1 + sizes.argmax()
             expected = np.isin(labels, 1 + np.flatnonzero(sizes >= share * sizes.max()))
             given = mask.copy()
             result = as_array(run(function, given, share))
             require(np.array_equal(given, mask), "the function changed its argument; work on a new array.")
             require(result.shape == mask.shape, f"the shape became {result.shape}, expected {mask.shape}.")
-            require(result.max(initial=0) <= 1, "return a mask of True and False, not the numbers of the parts.")
+            require(
+                bool(np.isin(result, (0, 1)).all()),
+                "return a mask of True and False, not the numbers of the parts, or shares.",
+            )
             result = result.astype(bool)
             require(not (result & ~mask).any(), "there is ink where there was none.")
             require(result.any(), "nothing is left: label 0 is the ground, and must not count as the largest part.")
             require(
-                result[np.eye(40, dtype=bool) & mask].any(),
+                result[largest].any(),
                 "the diagonal stroke is gone: pixels that touch at a corner belong together (np.ones((3, 3))).",
             )
-            largest = labels == 1 + sizes.argmax()
             require(
                 np.array_equal(expected, largest) or not np.array_equal(result, largest),
                 "only the largest part is left: a stroke of its own, such as the bar of a 5, is no speck.",

@@ -6,6 +6,8 @@ from importlib import resources
 
 import numpy as np
 
+from cnnlib.checks import check_choice
+
 STORED = {"float32": "<f4", "float16": "<f2"}
 MANY = 10_000  # weights, which are stored in 8 bits where a network is "mixed"
 
@@ -32,8 +34,9 @@ def describe(network, stored: str = "float32") -> dict:
     Raises
     ------
     ValueError
-        If a parameter is beyond the range of what it is stored in.
+        If a parameter is beyond the range of what it is stored in, or `stored` is none of these.
     """
+    check_choice("stored", stored, (*STORED, "int8", "mixed"))
     return {
         "input_shape": list(network.input_shape),
         "dtype": str(network.dtype),
@@ -61,11 +64,16 @@ def encode(array, stored: str) -> str | dict[str, str]:
             return encode(array, "float32")
         numbers, scales = quantize(array)
         return {"int8": base64.b64encode(numbers.tobytes()).decode(), "scales": encode(scales, "float32")}
+    return base64.b64encode(as_stored(array, STORED[stored]).tobytes()).decode()
+
+
+def as_stored(array: np.ndarray, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """Return an array in a dtype; ValueError if its numbers are not finite there."""
     with np.errstate(over="ignore"):
-        numbers = array.astype(STORED[stored])
+        numbers = array.astype(dtype)
     if not np.isfinite(numbers).all():
-        raise ValueError(f"an array holds numbers that are not finite in {stored}")
-    return base64.b64encode(numbers.tobytes()).decode()
+        raise ValueError(f"an array holds numbers that are not finite in {numbers.dtype}")
+    return numbers
 
 
 def describe_digits() -> dict:
@@ -108,10 +116,10 @@ def mixed(network):
 def rounded(network, many: int, dtype=np.float32):
     """Return a copy of a network with weights of so many numbers, or more, in 8 bits, and all else in a dtype."""
     network = deepcopy(network)
-    for array in network.parameters().values():
+    for array in network.saved_arrays().values():
         if array.ndim > 1 and array.size >= many:
             numbers, scales = quantize(array)
             array[...] = numbers * scales.reshape(-1, *[1] * (array.ndim - 1))
         else:
-            array[...] = array.astype(dtype)
+            array[...] = as_stored(array, dtype)
     return network

@@ -81,13 +81,15 @@ class DigitPad(widgets.VBox):
         Which strokes, by number, make up each digit, line by line, from left to right: see `digits_of`.
     number : str
         The digits that are read, such as "2026"; empty as long as nothing is drawn.
+    certainty : float
+        The probability that all of them are right.
     image : ndarray of shape (28, 28), float32
         The last input of the network: of several digits, the last one, to which all that follows belongs, too.
     probabilities : ndarray of shape (10,)
         Its prediction, as `calibrate` makes it for the network of the package; all zeros as long as nothing is drawn.
     is_digit : bool
-        Whether the drawing looks like a digit, as `looks_like_digit` says; never in doubt while the pen is down, nor
-        after corrections, since these may be of any sign.
+        Whether the drawing looks like a digit, as `looks_like_digit` says; never in doubt of a number, while the pen is
+        down, nor after corrections, since these may be of any sign.
     corrections : list of (ndarray, int)
         The images and labels on which the network is fine-tuned.
     """

@@ -10,7 +10,7 @@ from cnnlib.digits.confidence import calibrate, looks_like_digit
 from cnnlib.digits.mnist_frame import PEN_DIAMETER, frame_of, read_colours
 from cnnlib.digits.models import load_pretrained
 from cnnlib.digits.pictures import Steps, find_digits
-from cnnlib.digits.strokes import rasterize
+from cnnlib.digits.strokes import check_strokes, rasterize
 from cnnlib.network import Network
 
 # Of drawings: the share of the narrower stroke's width by which strokes of one digit overlap, at least, and the share
@@ -176,25 +176,33 @@ def split_strokes(strokes: list[np.ndarray]) -> list[list[int]]:
     Returns
     -------
     list of list of int
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `rasterize`, and if a stroke has no point.
     """
+    strokes = check_strokes(strokes)
+    if empty := [number for number, stroke in enumerate(strokes) if not len(stroke)]:
+        raise ValueError(f"strokes[{empty[0]}] must have at least one point, got none")
     parts = [[number] for number in range(len(strokes))]
-    boxes = [(*stroke.min(axis=0), *stroke.max(axis=0)) for stroke in strokes]  # left, top, right, bottom
-    tall = max((bottom - top for _, top, _, bottom in boxes), default=0)
+    # Left, top, right, bottom. Far-off points, as large as numbers can be, must not make a difference infinite.
+    boxes = np.array([[*stroke.min(axis=0), *stroke.max(axis=0)] for stroke in strokes]).reshape(-1, 4) / 4
+    tall = (boxes[:, 3] - boxes[:, 1]).max(initial=0)
     first = 0
     while first < len(parts):
-        for second in range(first + 1, len(parts)):
-            a, b = boxes[first], boxes[second]
-            narrow = min(a[2] - a[0], b[2] - b[0])
-            beside = min(a[2], b[2]) - max(a[0], b[0]) < OVERLAP * narrow
-            if not beside and max(a[1], b[1]) - min(a[3], b[3]) <= APART * tall:
-                boxes[first] = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
-                parts[first] += parts.pop(second)
-                del boxes[second]
-                first = -1  # the larger part may reach others
-                break
-        first += 1
-    sides = np.array([(top, left, bottom, right) for left, top, right, bottom in boxes]).reshape(-1, 4)
-    order = np.lexsort([sides[:, 1], lines_of(sides)])
+        a, b = boxes[first], boxes[first + 1 :].T
+        narrow = np.minimum(a[2] - a[0], b[2] - b[0])
+        wide = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) >= OVERLAP * narrow
+        near = np.maximum(a[1], b[1]) - np.minimum(a[3], b[3]) <= APART * tall
+        if not (joined := wide & near).any():
+            first += 1
+            continue
+        second = first + 1 + joined.argmax()
+        boxes[first] = *np.minimum(a, boxes[second])[:2], *np.maximum(a, boxes[second])[2:]
+        parts[first] += parts.pop(second)
+        boxes, first = np.delete(boxes, second, axis=0), 0  # the larger part may reach others
+    order = np.lexsort([boxes[:, 0], lines_of(boxes[:, [1, 0, 3, 2]])])
     return [sorted(parts[number]) for number in order]
 
 
@@ -217,6 +225,11 @@ def digits_of(strokes: list[np.ndarray], pen: float = PEN_DIAMETER, unfinished: 
     -------
     list of list of int
         Line by line, from left to right.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `split_strokes`.
     """
     parts = split_strokes(strokes)
     if len(parts) > 1:

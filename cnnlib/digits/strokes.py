@@ -52,7 +52,7 @@ def rasterize(strokes: Iterable[ArrayLike], pen: float = PEN_DIAMETER) -> np.nda
         that their difference is not, or if `pen` is out of range.
     """
     check_number("pen", pen, "[1, 10]")
-    strokes = _check_strokes(strokes)
+    strokes = _drawn(strokes)
     if not strokes:
         return np.zeros((FIELD, FIELD), np.float32)
 
@@ -113,7 +113,7 @@ def centre_by_box(strokes: list[np.ndarray], size: float = BOX, keep_aspect: boo
     -------
     ndarray of shape (28, 28), float32
     """
-    strokes = _check_strokes(strokes)
+    strokes = _drawn(strokes)
     if not strokes:
         return np.zeros((FIELD, FIELD), np.float32)
     points = np.concatenate(strokes)
@@ -124,7 +124,7 @@ def centre_by_box(strokes: list[np.ndarray], size: float = BOX, keep_aspect: boo
 
 def shrink_canvas(strokes: list[np.ndarray]) -> np.ndarray:
     """Draw strokes where and as small as they are when the whole canvas of 280 x 280 is reduced to 28 x 28."""
-    strokes = _check_strokes(strokes)
+    strokes = _drawn(strokes)
     if not strokes:
         return np.zeros((FIELD, FIELD), np.float32)
     return _draw([stroke * (FIELD / CANVAS) - 0.5 for stroke in strokes])
@@ -143,8 +143,8 @@ PREPARATIONS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
 }
 
 
-def _check_strokes(strokes: Iterable[ArrayLike]) -> list[np.ndarray]:
-    """Return strokes as arrays (n, 2) of float64, without those that have no points; ValueError if they are none."""
+def check_strokes(strokes: Iterable[ArrayLike]) -> list[np.ndarray]:
+    """Return strokes as arrays (n, 2) of float64; TypeError or ValueError if they are none."""
     if isinstance(strokes, str | bytes | dict) or not np.iterable(strokes):
         raise TypeError(f"strokes must be a list of arrays of shape (n, 2), got {strokes!r}")
     checked = []
@@ -153,14 +153,17 @@ def _check_strokes(strokes: Iterable[ArrayLike]) -> list[np.ndarray]:
             points = as_float_array(f"strokes[{number}]", stroke, np.float64)
         except TypeError as error:
             raise ValueError(f"{error}, expected shape (n, 2)") from None
-        if points.size == 0:
-            continue
-        if points.ndim != 2 or points.shape[1] != 2:
+        if points.size and (points.ndim != 2 or points.shape[1] != 2):
             raise ValueError(f"strokes[{number}] must have shape (n, 2), got {points.shape}")
         if not np.isfinite(points).all():
             raise ValueError(f"strokes[{number}] has coordinates that are not finite")
-        checked.append(points)
+        checked.append(points.reshape(-1, 2))
     return checked
+
+
+def _drawn(strokes: Iterable[ArrayLike]) -> list[np.ndarray]:
+    """Return strokes as arrays (n, 2) of float64, without those that have no points."""
+    return [points for points in check_strokes(strokes) if len(points)]
 
 
 def _segments(strokes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

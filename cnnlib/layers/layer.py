@@ -117,11 +117,11 @@ class Layer(Configured):
         return self.convert(devices.mover(device))
 
     def convert(self, function: Callable[[np.ndarray], np.ndarray]) -> "Layer":
-        """Replace each parameter and statistic, at every depth, by what the function makes of it; return the layer."""
-        for name in (*self.params, *self.statistics):
-            setattr(self, name, function(getattr(self, name)))
-        for layer in self.layers:
-            layer.convert(function)
+        """Replace each parameter and statistic, at every depth, by what the function makes of it: all, or none."""
+        layers = (self, *all_layers(self))
+        names = [(layer, name) for layer in layers for name in (*layer.params, *layer.statistics)]
+        for pair, array in [(pair, function(getattr(*pair))) for pair in names]:
+            setattr(*pair, array)
         return self
 
 

@@ -53,8 +53,13 @@ def test_half_of_the_images_lose_a_square():
     assert np.array_equal(heights, lost)  # what is lost is a rectangle
     where = (changed == 0).mean(axis=0)
     assert where[10:18, 10:18].min() > 0.03 and where[0, 0] < where[14, 14]
+    for shape in ((0, 28, 28), (40, 12, 30), (40, 30, 12), (40, 1, 1)):
+        few = chapter.flip_shift_and_erase(np.ones(shape, np.float32), np.random.default_rng(0))
+        assert few.shape == shape and few.dtype == np.float32
+    assert few.any() and not few.all()  # images of one pixel, that is kept or lost
     both = chapter.flip_shift_and_erase(images, np.random.default_rng(0))
-    assert both.shape == images.shape and (both == 0).any()
+    shifted = chapter.flip_and_shift(images, np.random.default_rng(0))
+    assert both.shape == images.shape and 900 < (both != shifted).any(axis=(1, 2)).sum() < 1_100
 
 
 def fold(W, b, gamma, beta, mean, variance, epsilon):

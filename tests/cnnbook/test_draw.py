@@ -54,13 +54,64 @@ def otsu_smallest(values):
     return int(np.where(between > 0, between, np.inf).argmin())
 
 
+def otsu_among(levels):
+    def function(values):
+        between = chapter._between(values)
+        return min((-between[k], k) for k in levels)[1]
+
+    return function
+
+
+def otsu_by_turns(values):
+    """The middle between both means, moved until it rests: a maximum, but not always the largest."""
+    k = values.mean()
+    for _ in range(100):
+        k = (values[values <= k].mean() + values[values > k].mean()) / 2
+    return k
+
+
+def otsu_within(values):
+    """The smallest variance within both sides, which is the largest between them."""
+    sides = [(values[values <= k], values[values > k]) for k in range(255)]
+    return min(
+        (sum(side.size * side.var() for side in pair), k) for k, pair in enumerate(sides) if all(map(len, pair))
+    )[1]
+
+
+def otsu_last(values):
+    """The last of all thresholds that are equally good."""
+    between = chapter._between(values)
+    return [int(np.flatnonzero(between == between.max())[-1])]
+
+
 SQUARE = np.ones((3, 3))
+FALLING = [[1, 1, 0], [1, 1, 1], [0, 1, 1]]  # corners along one diagonal only
 
 
 def without_specks(mask, share, structure=SQUARE, keep=lambda sizes, share: sizes >= share * sizes.max()):
     labels, count = ndimage.label(mask, structure)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     return np.isin(labels, 1 + np.flatnonzero(keep(sizes, share)))
+
+
+def without_specks_filled(mask, share):
+    """The same, by a walk over the neighbors of each pixel; a list of rows."""
+    parts, left = [], set(zip(*np.nonzero(mask), strict=True))
+    while left:
+        part = [left.pop()]
+        for row, column in part:
+            around = {(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
+            left -= around
+            part += around
+        parts.append(part)
+    stays = {pixel for part in parts if len(part) >= share * max(map(len, parts)) for pixel in part}
+    return [[int((row, column) in stays) for column in range(mask.shape[1])] for row in range(mask.shape[0])]
+
+
+def shares_of_parts(mask, share):
+    labels, _ = ndimage.label(mask, SQUARE)
+    sizes = np.bincount(labels.ravel()) * (np.arange(labels.max() + 1) > 0)
+    return np.where(sizes >= share * sizes.max(), sizes / sizes.max(), 0)[labels]
 
 
 def teach(network, images, labels, replay):
@@ -156,6 +207,16 @@ def test_right_answers(name, answer, capsys):
         ("otsu", (lambda values: chapter._between(values).max(),), "not the variance itself"),
         ("otsu", (lambda values: 5,), "divides the values otherwise|smallest variance"),
         ("otsu", (lambda values: values.sort() or 100,), "changed its argument"),
+        ("otsu", (otsu_by_turns,), "keep the best of all"),
+        ("otsu", (lambda values: int(otsu_by_turns(values)),), "keep the best of all"),
+        ("otsu", (otsu_among(range(1, 255)),), r"\(0, 1, 2\) alone"),
+        ("otsu", (otsu_among(range(254)),), r"\(253, 254, 255\) alone"),
+        ("otsu", (otsu_among(range(60, 210)),), "alone"),
+        ("otsu", (lambda values: otsu(values // 4) * 4 + 3,), "alone"),
+        ("otsu", (lambda values: otsu(values[::2]),), "divides the values otherwise"),
+        ("otsu", (lambda values: otsu(values) - 1,), "divides the values otherwise"),
+        ("otsu", (lambda values: values > otsu(values),), "a single number"),
+        ("otsu", (lambda values: (1.0, otsu(values)),), "a single number"),
         ("without_specks", (lambda mask, share: mask,), "still there"),
         ("without_specks", (lambda mask, share: ndimage.label(mask, np.ones((3, 3)))[0],), "not the numbers"),
         ("without_specks", (lambda mask, share: without_specks(mask, share, None),), "touch at a corner"),
@@ -167,6 +228,29 @@ def test_right_answers(name, answer, capsys):
             "exactly that share",
         ),
         ("without_specks", (lambda mask, share: without_specks(mask, 0.1),), "other parts"),
+        (  # takes the part that comes first for the largest
+            "without_specks",
+            (lambda mask, share: without_specks(mask, share, keep=lambda sizes, s: sizes >= s * sizes[0]),),
+            "other parts|still there",
+        ),
+        (
+            "without_specks",
+            (lambda mask, share: without_specks(mask, share, keep=lambda sizes, s: sizes >= int(s * sizes.max())),),
+            "other parts",
+        ),
+        (
+            "without_specks",
+            (lambda mask, share: without_specks(mask, share, keep=lambda sizes, s: sizes >= s * sizes.sum()),),
+            "other parts|exactly that share",
+        ),
+        ("without_specks", (lambda mask, share: without_specks(mask, share, FALLING),), "touch at a corner"),
+        ("without_specks", (lambda mask, share: without_specks(mask, share, FALLING[::-1]),), "touch at a corner"),
+        ("without_specks", (shares_of_parts,), "or shares"),
+        ("without_specks", (lambda mask, share: -without_specks(mask, share).astype(int),), "True and False"),
+        ("without_specks", (lambda mask, share: without_specks(mask, share) / 2,), "True and False"),
+        ("without_specks", (lambda mask, share: np.where(without_specks(mask, share), -np.inf, 0),), "True and False"),
+        ("without_specks", (lambda mask, share: without_specks(mask, share)[:40, :40],), "shape"),
+        ("without_specks", (lambda mask, share: mask & ~without_specks(mask, share),), "stroke is gone"),
         ("without_specks", (lambda mask, share: mask[:20],), "shape"),
         ("without_specks", (lambda mask, share: ~mask,), "where there was none"),
         ("teach", (teach_with_labels,), "not hard labels"),
@@ -219,7 +303,13 @@ def test_nonsense_is_refused_without_an_error(name, nonsense):
         ("thin", (lambda stroke, gap: thin(stroke, gap).tolist(),)),
         ("otsu", (lambda values: np.float32(otsu(values)),)),
         ("otsu", (lambda values: otsu(values) + 0.5,)),
+        ("otsu", (otsu_within,)),
+        ("otsu", (otsu_last,)),
+        ("otsu", (lambda values: np.array([[otsu(values)]], np.uint8),)),
         ("without_specks", (lambda mask, share: without_specks(mask, share).astype(int).tolist(),)),
+        ("without_specks", (without_specks_filled,)),
+        ("without_specks", (lambda mask, share: np.asfortranarray(without_specks(mask, share), np.float16),)),
+        ("without_specks", (lambda mask, share: without_specks(mask, share).astype(object),)),
     ],
 )
 def test_other_types_are_right_as_well(name, answer, capsys):

@@ -587,7 +587,8 @@ def test_commands_say_what_to_do_next(folder):
         (["--show", "x.png"], "--show is for images, but none is given"),
         (["--reject"], "--reject or --no-reject is for images, but none is given"),
         (["--no-reject"], "--reject or --no-reject is for images, but none is given"),
-        (["--confusion", __file__], "--confusion counts the answers to a data set, but images are given"),
+        (["--confusion", __file__], "--confusion is for a data set, but images are given"),
+        (["--data", "mnist", __file__], "--data is for a data set, but images are given"),
     ],
 )
 def test_an_option_of_predict_is_not_ignored(options, message):

@@ -453,6 +453,22 @@ def test_bad_input_is_named_there_too(card):
     assert json.dumps(network.config)
 
 
+def test_a_network_that_does_not_fit_stays_where_it_is(card):
+    network = cnnlib.Network([cnnlib.Residual([cnnlib.Dense(4, 4, rng=0)]), cnnlib.Dense(4, 3, rng=0)], (4,))
+    room = [send, send, send]
+
+    def fill(array):
+        if not room:
+            raise MemoryError("out of memory on the card")
+        return room.pop()(array)
+
+    sys.modules["cupy"].asarray = fill
+    with pytest.raises(MemoryError, match="on the card"):
+        network.to("cuda")
+    assert all(type(array) is np.ndarray for array in network.parameters().values())
+    assert network.predict(np.ones((2, 4))).shape == (2, 3)
+
+
 def test_the_device_must_be_there(monkeypatch):
     network = lenet5()
     with pytest.raises(ValueError, match="device must be one of cpu, cuda; got 'gpu'"):

@@ -263,6 +263,21 @@ def test_a_loss_alone_has_no_formula():
             call(y, y)
 
 
+def test_of_images_the_pixel_is_named_that_has_no_probabilities():
+    p = t = np.moveaxis(np.eye(5)[np.arange(18).reshape(2, 3, 3) % 5], -1, 1)
+    for wrong in (2.0, -0.5):
+        y = p.copy()
+        y[1, 2, 0, 2] += wrong
+        with pytest.raises(ValueError, match=r"predictions .*; got \[.* in row 1, pixel \(0, 2\)\. End"):
+            cnnlib.CategoricalCrossEntropy().value(y, t)
+
+
+def test_a_million_probabilities_sum_to_one_whatever_their_order_in_memory():
+    p = np.asfortranarray(np.full((2, 1_000_000), 1e-6, np.float32))
+    assert abs(p.sum(axis=1)[0] - 1) > 1e-3  # in float32, one after the other
+    assert cnnlib.CategoricalCrossEntropy().value(p, p) == pytest.approx(np.log(1e6), rel=1e-2)
+
+
 def test_scores_are_no_probabilities():
     """A network without its Softmax: the cross-entropy of scores would be negative, or a loss that means nothing."""
     t, loss = np.eye(3), cnnlib.CategoricalCrossEntropy()

@@ -1,5 +1,6 @@
 """The core of the library stays as small as `scripts/count_lines.py` says, and the script counts right."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,19 @@ def test_the_core_is_small(count_lines):
     assert run.returncode == 0, run.stdout
     total = next(int(line.split()[0]) for line in run.stdout.splitlines() if "in all" in line)
     assert 500 < total <= count_lines.MAX_LINES and "too long" not in run.stdout
+    early = next(int(line.split(";")[0]) for line in run.stdout.splitlines() if line.endswith("; besides:"))
+    stated = f"{early:,} without the layers and losses of chapters 16 to 21, {total:,} with them"
+    assert stated in (SCRIPTS.parent / "CONTRIBUTING.md").read_text("utf-8"), f"the lines of code are now {stated}"
+
+
+def test_what_later_chapters_add_is_there_and_counted(count_lines, tmp_path):
+    files = count_lines.files(count_lines.CORE)
+    defined = {getattr(node, "name", None) for file in files for node in ast.parse(file.read_text("utf-8")).body}
+    assert set(count_lines.LATER) <= defined | {file.stem for file in files}
+    source = "import os\n\n\n@os.name\nclass Skip:\n    pass\n\n\nclass Dense:\n    pass\n"
+    for name, expected in (("layer", 3), ("upsampling", 6)):
+        (tmp_path / f"{name}.py").write_text(source)
+        assert count_lines.later_lines(tmp_path / f"{name}.py") == expected
 
 
 def test_every_module_of_the_core_is_there(count_lines):

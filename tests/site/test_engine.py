@@ -4,6 +4,7 @@ A case is what both compute, and what `cnnlib` found. `PARITY` computes it with 
 into which a fault has been planted, and returns the error of every array as a share of its largest entry.
 """
 
+import base64
 import importlib.util
 import itertools
 import json
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnbook.engine import MANY, mixed
 from cnnlib.layers.layer import all_layers
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "book" / "_static").is_dir())
@@ -765,6 +767,31 @@ def test_weights_in_8_bits(page):
     network[0].W[0, 0, 0, 0] = np.inf
     with pytest.raises(ValueError, match="not finite in int8"):
         engine.describe(network, "int8")
+
+
+def test_mixed_weights():
+    """Large arrays in 8 bits, all others in float16, statistics too: `mixed` has the numbers that are stored."""
+    rng = np.random.default_rng(14)
+    layers = [cnnlib.Convolutional(1, 4, 3, rng=rng), cnnlib.BatchNormalization(4), cnnlib.Flatten()]
+    network = cnnlib.Network([*layers, cnnlib.Dense(400, 30, rng=rng)], (1, 12, 12))
+    in_float32(network, rng)
+    before = {name: array.copy() for name, array in network.saved_arrays().items()}
+    description, rounded = engine.describe(network, "mixed"), mixed(network).saved_arrays()
+    assert all(np.array_equal(array, before[name]) for name, array in network.saved_arrays().items())
+    stored = [text for layer in description["layers"] for text in layer["parameters"].values()]
+    for text, (name, array) in zip(stored, rounded.items(), strict=True):
+        if before[name].size >= MANY:
+            assert list(text) == ["int8", "scales"] and 0 < np.abs(array - before[name]).max() < 0.01
+        else:
+            numbers = np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
+            np.testing.assert_array_equal(numbers, array.ravel())
+    assert [layer for layer in description["layers"] if "int8" in str(layer)] == description["layers"][3:]
+    network[1].running_variance[0] = 1e5
+    for function in (mixed, lambda network: engine.describe(network, "mixed")):
+        with pytest.raises(ValueError, match="not finite in float16"):
+            function(network)
+    with pytest.raises(ValueError, match="stored must be one of float32, float16, int8, mixed; got 'float8'"):
+        engine.describe(network, "float8")
 
 
 def test_worker(page):

@@ -144,6 +144,56 @@ def test_what_somebody_else_has_put_there_stays(book: Path, tmp_path: Path, cont
     assert (mine / "08-flatten.ipynb").read_bytes() == (book / "08-flatten.ipynb").read_bytes()
 
 
+def test_a_reader_who_has_made_the_same_change_is_told_nothing(book: Path, tmp_path: Path):
+    mine = tmp_path / "mine"
+    my_notebooks.update(mine, book)
+    change(mine / "08-flatten.ipynb")
+    change(book / "08-flatten.ipynb")
+    assert my_notebooks.update(mine, book) == []
+
+
+def test_a_copy_that_is_a_link_stays_one(book: Path, tmp_path: Path):
+    mine, elsewhere = tmp_path / "mine", tmp_path / "elsewhere.ipynb"
+    my_notebooks.update(mine, book)
+    (mine / "08-flatten.ipynb").rename(elsewhere)
+    (mine / "08-flatten.ipynb").symlink_to(elsewhere)
+    change(book / "08-flatten.ipynb")
+    assert my_notebooks.update(mine, book) == []
+    assert (mine / "08-flatten.ipynb").is_symlink()
+    assert read(elsewhere).cells[0].source.endswith("New.")
+
+
+def test_a_copy_is_whole_whatever_stops_its_writing(book: Path, tmp_path: Path, monkeypatch):
+    mine = tmp_path / "mine"
+    my_notebooks.update(mine, book)
+    before = (mine / "08-flatten.ipynb").read_bytes()
+    change(book / "08-flatten.ipynb")
+
+    def stopped(notebook, path):
+        Path(path).write_text("{half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(nbformat, "write", stopped)
+        with pytest.raises(OSError, match="No space"):
+            my_notebooks.update(mine, book)
+    assert (mine / "08-flatten.ipynb").read_bytes() == before
+    assert my_notebooks.update(mine, book) == []
+    assert read(mine / "08-flatten.ipynb").cells[0].source.endswith("New.")
+    assert sorted(path.name for path in mine.iterdir()) == sorted(path.name for path in book.iterdir())
+
+
+def test_what_stops_it_is_named(book: Path, tmp_path: Path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(SystemExit, match=f"could not be copied to {file}: .*File exists"):
+        my_notebooks.main(file)
+    assert file.read_text() == "mine"
+    (book / "08-flatten.ipynb").write_text("<<<<<<< HEAD")
+    with pytest.raises(ValueError, match=r"08-flatten\.ipynb is no notebook: .*<<<<<<< HEAD"):
+        my_notebooks.update(tmp_path / "mine", book)
+
+
 def test_it_says_where_the_copies_are_and_which_have_a_newer_chapter(tmp_path: Path):
     command = [sys.executable, ROOT / "book" / "_ext" / "my_notebooks.py", tmp_path / "mine"]
     said = []

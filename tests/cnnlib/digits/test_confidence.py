@@ -4,6 +4,8 @@
 package.
 """
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,46 @@ def test_letters_are_flagged(judge):
     images = np.stack(judge.in_fonts(matplotlib_fonts(OTHER_FONTS), LETTERS))
     assert len(images) == 4 * len(LETTERS)
     assert looks_like_digit(images).mean() <= 0.05
+
+
+def test_the_model_card_says_what_was_measured():
+    network, resources = load_rejecter(), SCRIPTS.parent / "cnnlib" / "resources"
+    card = (resources / "digit_or_not.md").read_text("utf-8")
+    stored = json.loads((SCRIPTS.parent / "book" / "cnnbook" / "results" / "rejecter.json").read_text("utf-8"))
+    refused, flagged, alike = ({name: n / of for name, (n, of) in kinds.items()} for kinds in stored.values())
+    size = (resources / "digit_or_not.npz").stat().st_size
+    assert f"{network.parameter_count:,} parameters (numbers that fit float16, {size / 1000:.0f} kB)" in card
+    assert all(np.array_equal(array, array.astype(np.float16)) for array in network.parameters().values())
+    assert f"more than {network.notes['refused']:.1%} are refused".replace("%", " %") in card
+    rows = [line.split("|")[1:-1] for line in card.splitlines() if line.count("%") == 2 and line.startswith("|")]
+    names = ["clothes", "letters in fonts", "doodles", "curves", "photographs"]
+    assert [row[1].strip() for row in rows] == [f"{100 * share:.1f} %" for share in refused.values()]
+    shares = [*(flagged[name] for name in names), np.mean([*flagged.values()])]
+    assert [row[4].strip() for row in rows] == [f"{100 * share:.0f} %" for share in shares]
+    letters, square = alike.values()
+    assert f"{100 * letters:.0f} % of them are flagged" in card
+    assert f"Of squares, each drawn a little differently, {100 * square:.0f} % are flagged" in card
+
+
+@pytest.mark.parametrize("options", [[], ["--fonts", "."], ["--fonts", "empty"], ["--model", "a.npz"]])
+def test_what_is_stored_has_all_numbers(judge, tmp_path, monkeypatch, capsys, options):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["measure_rejecter.py", "--store", *options])
+    with pytest.raises(SystemExit):
+        judge.main()
+    assert "needs the fonts, or numbers would be missing" in capsys.readouterr().err
+
+
+def test_images_in_the_cache_are_of_the_same_seed_and_scale(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import make_rejecter
+
+    monkeypatch.setitem(make_rejecter.KINDS, "blots", (6, lambda n, rng: rng.random((n, 28, 28))))
+    first = make_rejecter.images_of("blots", 0, tmp_path)
+    assert len(first) == 6 and np.array_equal(make_rejecter.images_of("blots", 0, tmp_path), first)
+    assert len(make_rejecter.images_of("blots", 0, tmp_path, 0.5)) == 3
+    assert not np.array_equal(make_rejecter.images_of("blots", 1, tmp_path), first)
 
 
 def test_an_empty_image_and_none_at_all():
