@@ -42,7 +42,7 @@ liveFigure.define("batch-normalization", (figure, data) => {
 	const change = { 0: (_, i, value) => set(x, i, value), 3: (_, i, value) => set(dy, i, value) };
 	const rows = names.map((name, k) => {
 		const matrix = figure.matrix(name, [Array(m).fill(0)], { change: change[k] ?? null });
-		matrix.element.style.cssText = "table-layout: fixed; width: 100%";
+		matrix.element.style.cssText = "--lf-long: 0.7rem; table-layout: fixed; width: 100%";
 		return matrix;
 	});
 	const table = make("div", { style: "display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0.3rem 0.5rem; align-items: center" },
