@@ -179,7 +179,7 @@ def plot_confusion(matrix: np.ndarray, names: Sequence[str] | None = None) -> No
             axis.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="#EEEEEE", edgecolor="#333333"))
         text = f"{count:,}" if count else "·"
         axis.text(column, row, text, ha="center", va="center", fontsize=10, fontweight="normal" if right else "bold")
-    axis.set_xticks(range(classes), names)
+    axis.set_xticks(range(classes), names, rotation=45 if max(map(len, names)) > 5 else 0)  # long ones would touch
     axis.set_yticks(range(classes), names)
     axis.set(xlabel="read as", ylabel="is")
     axis.tick_params(length=0)

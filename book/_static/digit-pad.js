@@ -64,12 +64,12 @@
       <canvas class="dp-image" width="28" height="28" role="img" aria-label="The image that the network sees."></canvas>
       <figcaption>what the network sees</figcaption>
     </figure>
-    <p class="dp-status" role="status"></p>
+    <p class="dp-status" role="status" aria-atomic="true"><span class="dp-done"></span><span class="dp-said"></span></p>
     <div class="dp-tools">
       <div class="dp-row">
         <button type="button" class="dp-clear">Clear</button>
         <button type="button" class="dp-undo">Undo</button>
-        <label>Pen <input class="dp-pen" type="range" min="1" max="5" step="0.5" value="2.5"></label>
+        <label>Pen <input class="dp-pen" type="range" min="1" max="5" step="0.5" value="2.5" aria-valuetext="2.5 pixels"></label>
       </div>
       <div class="dp-row dp-samples" role="group" aria-label="Sample drawings"><span>or watch a</span></div>
     </div>
@@ -192,6 +192,7 @@
       this.find("undo").addEventListener("click", () => this.undo());
       this.find("pen").addEventListener("input", (event) => {
         this.pen = Number(event.target.value);
+        event.target.setAttribute("aria-valuetext", `${this.pen} pixels`);
         this.redraw();
         this.finish();
       });
@@ -200,19 +201,22 @@
 
     clear() {
       this.stopReplay();
-      this.draw([]);
+      this.draw([], "Cleared.");
     }
 
     undo() {
       this.stopReplay();
-      this.draw(this.strokes.slice(0, -1));
+      const left = this.strokes.slice(0, -1);
+      this.draw(left, `Last stroke taken back, ${left.length || "none"} left.`);
     }
 
-    /* Put a drawing on the canvas: strokes of points [x, y], in pixels of the canvas. */
-    draw(strokes) {
+    /* Put a drawing on the canvas: strokes of points [x, y], in pixels of the canvas. `done` says how it came about, to
+       those who do not see it, unless there was nothing before either. */
+    draw(strokes, done = "") {
+      const nothing = !strokes.length && !this.strokes.length;
       this.strokes = strokes;
       this.redraw();
-      this.finish();
+      this.finish(nothing ? "" : done);
     }
 
     /* Draw a sample as a hand would, in about a second; at once for those who want no movement. */
@@ -220,9 +224,11 @@
       this.stopReplay();
       const samples = digitPadNetwork.samples[digit];
       this.shown[digit] = (this.shown[digit] ?? -1) + 1;
-      const sample = samples[this.shown[digit] % samples.length];
+      const number = this.shown[digit] % samples.length;
+      const sample = samples[number];
+      const done = `Sample ${number + 1} of ${samples.length}.`;
       if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
-        this.draw(sample);
+        this.draw(sample, done);
         return;
       }
       const total = sample.flat().length;
@@ -239,7 +245,7 @@
           this.replaying = requestAnimationFrame(step);
         } else {
           this.replaying = undefined;
-          this.finish();
+          this.finish(done);
         }
       };
       this.replaying = requestAnimationFrame(step);
@@ -287,11 +293,12 @@
       this.waiting ??= requestAnimationFrame(() => this.read());
     }
 
-    finish() {
+    finish(done = "") {
       this.drawing = false;
       this.read();
       const { digit, sure } = this.digits.at(-1) ?? {};
-      this.find("status").textContent = !this.strokes.length
+      this.find("done").textContent = done && `${done} `;
+      this.find("said").textContent = !this.strokes.length
         ? "Draw a digit."
         : this.digits.length > 1
           ? `It reads ${this.number}, ${percent(this.sure)} sure. The bars are for the last digit.`

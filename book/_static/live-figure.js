@@ -281,7 +281,7 @@ class Figure {
 				// To write what stands there already would cost most of a frame, where there are many cells.
 				if (next[0] !== last[0]) {
 					cell.firstChild.textContent = next[0];
-					cell.style.fontSize = next[0].length > 4 ? "0.78rem" : ""; // a long number has room, too
+					cell.style.fontSize = next[0].length > 4 ? "var(--lf-long, 0.78rem)" : ""; // a long number has room, too
 				}
 				if (next[1] !== last[1]) cell.style.background = next[1];
 				if (next[2] !== last[2]) cell.className = next[2];

@@ -226,13 +226,14 @@ def draw_depths(losses: dict[str, dict[int, float]]) -> None:
 
 
 def draw_clothes(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
-    """Draw four examples of each class, a column for each."""
-    figure, axes = plt.subplots(4, 10, figsize=(8, 3.8))
-    for m, column in enumerate(axes.T):
-        for axis, image in zip(column, images[labels == m][:4], strict=True):
+    """Draw three examples of each class, a column for each, in two blocks of five, whose names a phone can show."""
+    figure, axes = plt.subplots(6, 5, figsize=(6, 7))
+    columns = [*axes[:3].T, *axes[3:].T]
+    for m, column in enumerate(columns):
+        for axis, image in zip(column, images[labels == m][:3], strict=True):
             axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
             axis.axis("off")
-        column[0].set_title(classes[m].replace("/", "/\n").replace(" ", "\n"), loc="center", fontsize=9)
+        column[0].set_title(classes[m], loc="center")
 
 
 # The checks of the exercises

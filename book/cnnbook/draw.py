@@ -77,15 +77,15 @@ def photograph(seed: int = 0) -> np.ndarray:
     return (paper * light[..., np.newaxis] + rng.normal(0, 0.01, paper.shape)).clip(0, 1)
 
 
-# What is shown of a photograph: the step, what is left out without it, and where that is measured.
+# What is shown of a photograph: each step, and for the kinds of pictures in which it was measured, what stays then.
 STEPS = {
-    "picture": None,
-    "contrast": None,
-    "without ground": ("shadows stay", "hard-edged shadow"),
-    "ink": None,
-    "without lines": ("lines stay", "squared paper, dark lines"),
-    "without specks": ("specks stay", "100 specks"),
-    "for the network": ("thin strokes stay", "thin pen"),
+    "picture": {},
+    "1. contrast": {},
+    "2. ground": {"hard-edged shadow": "shadows stay"},
+    "3. threshold": {},
+    "4. lines": {"squared paper, dark lines": "lines stay"},
+    "5. parts": {"thin frame inside": "frames stay", "100 specks": "specks stay"},
+    "28 × 28 pixels": {"thin pen": "thin strokes stay"},
 }
 
 
@@ -95,18 +95,18 @@ def draw_photograph(colours: np.ndarray, measured: dict) -> None:
     ink = max(find_digits(colours, steps), key=lambda digit: digit.ink.size).ink
     cleared = without_lines(steps.pictures["ink"])
     shown = [colours, *steps.pictures.values(), cleared, ink, frame_of(ink)]
-    figure, axes = plt.subplots(2, 4, figsize=(8, 4.8), layout="constrained")
+    figure, axes = plt.subplots(2, 4, figsize=(6, 4.6), layout="constrained")
     for axis in axes.ravel():
         axis.set_axis_off()
     for axis, picture, (name, worth) in zip(axes.ravel(), shown, STEPS.items(), strict=False):
-        axis.imshow(picture, cmap="gray_r")
-        axis.set_title(name, fontsize=11)
-        if worth:
-            left_out, state = worth
+        axis.imshow(picture, cmap="gray_r", interpolation="nearest" if len(picture) == 28 else "antialiased")
+        axis.set(title=name, box_aspect=1, adjustable="datalim")
+        lines = []
+        for state, left_out in worth.items():
             column = measured["states"].index(state)
             before, after = (measured["shares"][kind][column] for kind in (left_out, "all steps"))
-            text = "\n".join([*state.split(", "), f"{before} → {after} %"])
-            axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=10)
+            lines += [*state.split(", "), f"{before} → {after} %"]
+        axis.text(0.5, -0.04, "\n".join(lines), transform=axis.transAxes, ha="center", va="top", fontsize=11)
 
 
 # The checks of the exercises

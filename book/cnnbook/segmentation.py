@@ -163,14 +163,18 @@ def add_map(axis, classes: np.ndarray) -> None:
         if len(rows) >= 25:
             middle = np.hypot(rows - rows.mean(), columns - columns.mean()).argmin()
             box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": COLORS[label]}
-            axis.text(columns[middle], rows[middle], label, ha="center", va="center", size=9, bbox=box)
+            axis.text(columns[middle], rows[middle], label, ha="center", va="center", size=11, bbox=box)
 
 
 def draw_maps(
     images: np.ndarray, *maps: np.ndarray, names: Sequence[str] = ("scene", "right classes", "predicted")
 ) -> None:
-    """Draw scenes, and below them one row of maps after the other: the right classes, then what was predicted."""
-    figure, axes = plt.subplots(1 + len(maps), len(images), figsize=(2.2 * len(images), 2.25 * (1 + len(maps))))
+    """Draw scenes, and below them one row of maps after the other: the right classes, then what was predicted.
+
+    However many scenes there are, the figure is 6 inches wide, so that its words can be read on a phone.
+    """
+    side = 6 / len(images)
+    figure, axes = plt.subplots(1 + len(maps), len(images), figsize=(6, (side + 0.05) * (1 + len(maps))))
     for index, column in enumerate(np.reshape(axes, (1 + len(maps), -1)).T):
         column[0].imshow(images[index], vmin=0, vmax=255)
         for axis, classes in zip(column[1:], maps, strict=True):

@@ -33,6 +33,13 @@ def test_confusion_plot_writes_every_count():
     axis = plt.gca()
     assert [text.get_text() for text in axis.texts] == ["1,234", "5", "·", "7"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["cat", "dog"]
+    assert {label.get_rotation() for label in axis.get_xticklabels()} == {0}
+
+
+def test_long_names_below_a_confusion_plot_do_not_touch():
+    names = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "boot"]
+    plot_confusion(np.eye(10, dtype=int), names)
+    assert {label.get_rotation() for label in plt.gca().get_xticklabels()} == {45}
 
 
 def test_reliability_plot_groups_by_confidence():

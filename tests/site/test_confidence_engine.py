@@ -177,3 +177,27 @@ def test_a_number_is_shown_with_its_boxes(pad):
     pad.locator(".dp-clear").click()
     pad.evaluate("strokes => digitPad.pads[0].draw(strokes)", lists([strokes[: len(digits_of(strokes)[0])]])[0])
     assert pad.evaluate(orange) == 0 and pad.evaluate("document.querySelector('.dp-image').width") == 28
+
+
+def test_what_was_done_is_said_to_those_who_do_not_see_it(pad):
+    """Each press says something else, also where the answer stays the same."""
+
+    def said(button=None):
+        if button:
+            pad.get_by_role("button", name=button).focus()
+            pad.keyboard.press("Enter")
+        return pad.locator(".dp-status").text_content()
+
+    assert said("Draw a sample 7").startswith("Sample 1 of 4. It reads a 7, ")
+    assert said("Draw a sample 7").startswith("Sample 2 of 4. It reads a 7, ")
+    assert said("Clear") == "Cleared. Draw a digit."
+    assert said("Clear") == "Draw a digit."
+    pad.evaluate("digitPad.pads[0].draw([[[60, 60], [200, 60]], [[200, 60], [100, 230]]])")
+    assert said("Undo").startswith("Last stroke taken back, 1 left. ")
+    assert said("Undo") == "Last stroke taken back, none left. Draw a digit."
+    assert said("Undo") == "Draw a digit."
+    pad.locator(".dp-pen").focus()
+    pad.keyboard.press("ArrowRight")
+    assert pad.locator(".dp-pen").get_attribute("aria-valuetext") == "3 pixels"
+    assert said() == "Draw a digit."
+    assert pad.locator(".dp-done").bounding_box()["width"] <= 1

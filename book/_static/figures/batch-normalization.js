@@ -42,7 +42,7 @@ liveFigure.define("batch-normalization", (figure, data) => {
 	const change = { 0: (_, i, value) => set(x, i, value), 3: (_, i, value) => set(dy, i, value) };
 	const rows = names.map((name, k) => {
 		const matrix = figure.matrix(name, [Array(m).fill(0)], { change: change[k] ?? null });
-		matrix.element.style.cssText = "table-layout: fixed; width: 100%";
+		matrix.element.style.cssText = "--lf-long: 0.7rem; table-layout: fixed; width: 100%";
 		return matrix;
 	});
 	const table = make("div", { style: "display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 0.3rem 0.5rem; align-items: center" },
@@ -126,7 +126,7 @@ liveFigure.define("batch-normalization", (figure, data) => {
 			return gradient.every((value, k) => Math.abs(value - numerical[k]) <= 1e-5 * Math.max(1, Math.abs(value)));
 		}) && dx.every((value, i) => Math.abs(value - direct[i] - through_mean[i] - through_variance[i]) <= 1e-9 * Math.max(1, Math.abs(value)));
 		check.show(holds, holds ? "dx, dγ and dβ agree with central differences." : "A gradient differs from its central difference.");
-		figure.say(`Mean ${number(mean)}, variance ${number(deviation ** 2 - layer.epsilon)}. Normalized: ${x_hat.map((value) => number(value, 2)).join(", ")}. Gradient: ${dx.map((value) => number(value, 2)).join(", ")}.`);
+		figure.say(`Mean ${number(mean)}, variance ${number(deviation ** 2 - layer.epsilon)}. Normalized: ${x_hat.map((value) => number(value, 2)).join(", ")}. Output y: ${y.map((value) => number(value, 2)).join(", ")}. Gradient dx: ${dx.map((value) => number(value, 2)).join(", ")}.`);
 	}
 
 	redraw();

@@ -109,7 +109,7 @@ liveFigure.define("detection", (figure, data) => {
 	const height = figure.slider("height of the chosen digit", { min: 12, max: 30, step: 1, value: digits[0].height }, (value) => {
 		if (digits[chosen]) change(() => { digits[chosen].height = value; });
 	});
-	const adders = Array.from({ length: 10 }, (_, digit) => figure.button(digit, () => add(digit), { "aria-label": `add a ${digit}`, style: "min-width: 2.25rem" }));
+	const adders = Array.from({ length: 10 }, (_, digit) => figure.button(digit, () => add(digit), { "aria-label": `add ${digit === 8 ? "an" : "a"} ${digit}`, style: "min-width: 2.25rem" }));
 	figure.row(make("span", {}, "add a"), ...adders);
 	figure.row(height.element, threshold.element);
 	figure.row(figure.button("choose the next", next), figure.button("remove it", remove), figure.button("empty, to draw", clear));
@@ -131,8 +131,9 @@ liveFigure.define("detection", (figure, data) => {
 		overlay.replaceChildren(...boxes);
 		body.replaceChildren(...found.map(({ box, label, score }) =>
 			make("tr", { style: "background: none" }, [label, score.toFixed(2), ...box.map((side) => number(side))].map(cell))));
-		note.textContent = `${found.length} found${figure.state.milliseconds ? ` in ${Math.round(figure.state.milliseconds)} ms` : ""}. Dashed: the chosen digit.`;
-		figure.say(found.length ? `found: ${found.map(({ label, box }) => `${label} at row ${Math.round(box[0])}, column ${Math.round(box[1])}`).join("; ")}` : "nothing found");
+		note.textContent = `${found.length} found${figure.state.milliseconds ? ` in ${Math.round(figure.state.milliseconds)} ms` : ""}.${one ? " Dashed: the chosen digit." : ""}`;
+		const moved = one ? `Chosen: ${one.digit} at row ${one.top}, column ${one.left}, ${one.height} high, ${chosen + 1} of ${digits.length}. ` : "No digit is placed. ";
+		figure.say(moved + (found.length ? `Found: ${found.map(({ label, box }) => `${label} at row ${Math.round(box[0])}, column ${Math.round(box[1])}`).join("; ")}.` : "Nothing found."));
 	}
 
 	// What the reader does

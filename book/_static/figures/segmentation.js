@@ -50,6 +50,7 @@ liveFigure.define("segmentation", (figure, data) => {
 
 	const colors = data.colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
 	const pen = map.getContext("2d");
+	let done = ""; // what the keys have done since the last answer, for those who do not see it
 
 	/* Colour the map: of every pixel a class, and how strongly it is shown. */
 	function paint(classes, label, strength) {
@@ -61,8 +62,11 @@ liveFigure.define("segmentation", (figure, data) => {
 		const seen = counts.slice(0, -1).map((count, digit) => [count, digit]).filter(([count]) => count >= 20).sort((a, b) => b[0] - a[0]);
 		const text = seen.length ? seen.map(([count, digit]) => `${digit}: ${count} pixels`).join(", ") : "nothing but background";
 		note.textContent = `${text}.${figure.state.milliseconds ? ` Computed in ${Math.round(figure.state.milliseconds)} ms.` : ""}`;
-		map.setAttribute("aria-label", `The scene, coloured by class. ${text}.`);
-		figure.say(text);
+		const likely = strength.filter((one) => one > 0.5).length;
+		const said = label === null ? `The scene, coloured by class. ${text}.` : `The probability of ${label} in every pixel. It is above one half in ${likely} pixels.`;
+		map.setAttribute("aria-label", said);
+		figure.say(`${done}${said}`);
+		done = "";
 	}
 
 	function show() {
@@ -123,7 +127,14 @@ liveFigure.define("segmentation", (figure, data) => {
 		at = at.map((value, axis) => clamp(value + move[axis], 0, SIZE - 1));
 		cursor.hidden = false;
 		Object.assign(cursor.style, { top: `${100 * at[0] / SIZE - 0.7}%`, left: `${100 * at[1] / SIZE - 0.7}%` });
-		if (event.key === " ") ink(...at);
+		const [here, k] = [`row ${at[0]}, column ${at[1]}`, at[0] * SIZE + at[1]];
+		if (event.key === " ") {
+			done = `Ink at ${here}. `;
+			ink(...at);
+		} else {
+			const one = figure.state.classes[k];
+			figure.say(`At ${here}: ${x[k] > 0.5 ? "ink" : "no ink"}, class ${one < CLASSES - 1 ? one : "background"}.`);
+		}
 	});
 	// For tests, and for the curious
 	figure.answers = () => sent;
