@@ -395,7 +395,8 @@ def train(
         with drawing_to(plot):
             plot_history(history)
     click.echo(f"The history is in {output.with_suffix('.csv')}{f', and drawn in {plot}' if plot else ''}.")
-    click.echo(f"Read a digit with it: {this_program()} predict my-digit.png --model {shlex.quote(str(output))}")
+    what = "digit" if images.classes == tuple("0123456789") else "picture"
+    click.echo(f"Read a {what} with it: {this_program()} predict my-{what}.png --model {shlex.quote(str(output))}")
 
 
 @main.command()
@@ -461,20 +462,25 @@ def predict(
     right = guesses == found.test_labels
     click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are classified correctly")
     for label, title in enumerate(found.classes):
-        click.echo(f"  {title}: {share_of(right[found.test_labels == label])}")
+        click.echo(f"  {printable(title, '')}: {share_of(right[found.test_labels == label])}")
 
     from cnnlib.plots import confusion_matrix, show_predictions
 
     if confusion:
         click.echo("Rows are the true classes, columns the answers:")
         matrix = confusion_matrix(found.test_labels, guesses, len(found.classes))
-        width = max(len(str(matrix.max())), 3)
-        for title, row in zip(("", *found.classes), (range(len(found.classes)), *matrix), strict=True):
-            click.echo(f"  {title:>{max(map(len, found.classes))}}" + "".join(f" {count:>{width}}" for count in row))
+        heads = titles = tuple(printable(title, "") for title in found.classes)
+        if max(map(len, titles)) > 8:  # too long to stand above a column: they are numbered
+            heads = tuple(str(number) for number in range(len(titles)))
+            titles = tuple(f"{title} ({head})" for title, head in zip(titles, heads, strict=True))
+        width = max(len(str(matrix.max())), 3, *map(len, heads))
+        for title, row in zip(("", *titles), (heads, *matrix), strict=True):
+            click.echo(f"  {title:>{max(map(len, titles))}}" + "".join(f" {count:>{width}}" for count in row))
     shown = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
     with drawing_to(figure):
         show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
-    click.echo(f"Examples are in {figure}. To read a picture of yours: {this_program()} predict my-digit.png")
+    option = f" --model {shlex.quote(str(model))}" if model else ""
+    click.echo(f"Examples are in {figure}. To read a picture of yours: {this_program()} predict my-digit.png{option}")
 
 
 def predict_image(

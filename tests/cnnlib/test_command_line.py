@@ -511,7 +511,8 @@ def test_data_of_one_s_own(folder, architecture):
     pictures_by_class(folder / "mine", ("ring", "stick", "swan"))
     output = run("data", "--data", "mine")
     assert output.startswith("mine: 100 training images and 20 test images\n  training: ring 3")
-    run("train", "--data", "mine", "--architecture", architecture, "--epochs", 8, "--output", "model.npz")
+    output = run("train", "--data", "mine", "--architecture", architecture, "--epochs", 8, "--output", "model.npz")
+    assert output.endswith(f"Read a picture with it: {this_program()} predict my-picture.png --model model.npz\n")
     network = cnnlib.Network.load("model.npz")
     assert network.shapes[-1] == (3,) and network.notes["classes"] == ["ring", "stick", "swan"]
     digits = cnnlib.load_digits()
@@ -520,9 +521,18 @@ def test_data_of_one_s_own(folder, architecture):
     assert re.fullmatch(r"zero\.png: ring \((> 99\.9|\d+\.\d)%\)\n", run("predict", "--model", "model.npz", "zero.png"))
     output = run("predict", "--model", "model.npz", "--data", "mine", "--figure", "p.png", "--confusion")
     assert re.match(r"mine: \d+\.\d\d% of 20 test images", output) and "\n  swan: " in output
+    assert re.search(r"\n {9}ring stick  swan\n   ring +\d+ +\d+ +\d+\n  stick", output)
+    assert output.endswith(f"To read a picture of yours: {this_program()} predict my-digit.png --model model.npz\n")
     assert "to (3,), expected one from (1, 28, 28) to (10,)" in run(
         "predict", "--model", "model.npz", "--data", "digits", code=1
     )
+
+
+def test_long_names_of_classes_are_numbered_in_the_confusion_matrix(folder):
+    pictures_by_class(folder / "mine", ("a ring of ink", "a stick"))
+    run("train", "--data", "mine", "--epochs", 1, "--output", "model.npz")
+    output = run("predict", "--model", "model.npz", "--data", "mine", "--confusion")
+    assert re.search(r"\n {22}0   1\n  a ring of ink \(0\) +\d+ +\d+\n +a stick \(1\) +\d+ +\d+\n", output)
 
 
 def test_emnist_s_images_are_turned_back_and_it_says_so(folder):
