@@ -596,6 +596,18 @@ def test_shells_complete_commands(shell):
     assert "train" in found
 
 
+@pytest.mark.skipif(shutil.which("bash") is None or os.name == "nt", reason="there is no bash")
+def test_the_line_of_the_readme_makes_bash_complete(folder):
+    """As it stands there: nothing is activated, and the program is called by its path."""
+    (line,) = re.findall(r'`(eval "[^`]+")`', (Path(__file__).parents[2] / "README.md").read_text("utf-8"))
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    pressed = "COMP_WORDS=(.venv/bin/cnnlib predict --sh); COMP_CWORD=2; _cnnlib_completion .venv/bin/cnnlib"
+    script = f'{line}; complete -p cnnlib; {pressed}; echo "${{COMPREPLY[@]}}"'
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert "-F _cnnlib_completion cnnlib" in result.stdout and result.stdout.splitlines()[-1] == "--show"
+
+
 def test_commands_say_what_to_do_next(folder):
     assert run("data", "--data", "digits").splitlines()[-1].endswith(f"{this_program()} train --data digits")
     assert f"{this_program()} predict my-digit.png" in run("predict", "--data", "digits")
