@@ -50,7 +50,7 @@ kill-test: .venv/cnnlib ## Kill a training run a hundred times, at random moment
 
 test-all: export CNNLIB_TIMES = 1
 test-all: export CNNLIB_ALL_BROWSERS = 1
-test-all: browsers test kill-test fuzz ## Everything, and what takes hours: kills, and damaged files by the hundred thousand
+test-all: browsers student test kill-test fuzz ## Everything, and what takes hours: kills, and damaged files by the hundred thousand
 
 .PHONY: browsers fuzz mutants test-all
 browsers: .venv/cnnlib
@@ -91,10 +91,13 @@ install: .venv/cnnlib ## Install everything into .venv
 
 .PHONY: student test-newest test-oldest
 student: .venv/cnnlib ## For a class: the site and the notebooks without solutions, in _build/student
-	@rm -rf _build/student
-	SOLUTIONS=0 $(BIN)/jupyter-book build . --path-output _build/student --all -W -n --keep-going -q
+	@# What Sphinx keeps beside the pages holds the solutions: the folder to hand out is another one.
+	@rm -rf _build/student _build/student-work
+	SOLUTIONS=0 $(BIN)/jupyter-book build . --path-output _build/student-work --all -W -n --keep-going -q
 	$(BIN)/python scripts/make_student.py _build/student/notebooks
-	@echo "The site is in _build/student/_build/html/index.html"
+	@mv _build/student-work/_build/html _build/student/site
+	@rm -r _build/student-work
+	@echo "The site is in _build/student/site/index.html"
 
 test-newest test-oldest: test-%: ## Run the unit tests with the newest, or the oldest, packages that are allowed (needs uv)
 	uv venv --quiet --clear _build/$*

@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import shlex
+import shutil
 import sys
 import time
 import unicodedata
@@ -20,7 +21,7 @@ from click.core import ParameterSource
 import cnnlib
 from cnnlib.data_parallel import Communicator, started_by_mpiexec
 from cnnlib.digits.augmentation import Distortion, variants
-from cnnlib.digits.datasets import Dataset
+from cnnlib.digits.datasets import DataNotFoundError, Dataset
 from cnnlib.digits.models import ARCHITECTURES
 from cnnlib.files import atomic_write, check_writable
 from cnnlib.schedules import SCHEDULES
@@ -108,10 +109,31 @@ def printable(text: str, keep: str = "\n") -> str:
     )
 
 
+def typed(program: str) -> str:
+    """Return what to type for a program: its name if a shell finds it by that, else its path, from here if it can."""
+    name, path = os.path.basename(program), os.path.abspath(program)
+    if (shutil.which(name) or "") == path:
+        return name
+    inside = path.startswith(os.path.join(os.getcwd(), ""))
+    return shlex.quote(os.path.relpath(path) if inside else path)
+
+
+def this_program() -> str:
+    """Return how to call this program again: ``cnnlib``, ``.venv/bin/cnnlib`` or ``python -m cnnlib``."""
+    if Path(sys.argv[0]).stem == "cnnlib":
+        return typed(sys.argv[0])
+    return f"{typed(sys.executable) if sys.executable else 'python'} -m cnnlib"
+
+
 def load_data(name: str) -> Dataset:
     """Return the data set of this name, or that of a folder or file."""
     if name in LOADERS:
-        return LOADERS[name]()
+        try:
+            return LOADERS[name]()
+        except DataNotFoundError as error:
+            raise click.ClickException(
+                f"{error}\nOr use the small set of digits that comes with the package: add --data digits"
+            ) from error
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = cnnlib.load_own_data(os.path.abspath(name))
@@ -218,7 +240,7 @@ def data(name: str) -> None:
     for part, labels in (("training", found.train_labels), ("test", found.test_labels)):
         counts = np.bincount(labels, minlength=len(found.classes))
         click.echo(f"  {part}: " + ", ".join(f"{label} {n:,}" for label, n in zip(found.classes, counts, strict=True)))
-    click.echo(f"Train a network with them: python -m cnnlib train --data {name}")
+    click.echo(f"Train a network with them: {this_program()} train --data {shlex.quote(name)}")
 
 
 @main.command()
@@ -330,7 +352,7 @@ def train(
         )
     except KeyboardInterrupt:
         if is_main:
-            click.echo(f"\nStopped. To go on: python -m cnnlib {command} --resume", err=True)
+            click.echo(f"\nStopped. To go on: {this_program()} {command} --resume", err=True)
         sys.exit(130)
     except FileExistsError as error:
         if not checkpoint.is_file():
@@ -342,7 +364,7 @@ def train(
         option = f"--learning-rate {learning_rate / 10:.3g}"
         if learning_rate * weight_decay > 1 and weight_decay > learning_rate:
             option = f"--weight-decay {WEIGHT_DECAY}"
-        advice = f"python -m cnnlib {command} {option} --restart"
+        advice = f"{this_program()} {command} {option} --restart"
         raise click.ClickException(f"{error}\nFor example: {advice}") from error
     if not is_main:
         return
@@ -362,13 +384,20 @@ def train(
     }
     network.save(output, **recipe)
     checkpoint.unlink()
+    if early_stopping and len(history["loss"]) < epochs:
+        waited = "an epoch" if early_stopping == 1 else f"{early_stopping} epochs"
+        click.echo(f"Stopped early: for {waited}, the validation loss had not improved.")
+    if early_stopping:
+        click.echo(f"The weights are those of epoch {best + 1}, which had the least validation loss.")
     click.echo(f"Validation accuracy {share:.2%}. The model is in {output}.")
     if plot:
         from cnnlib.plots import plot_history
 
         with drawing_to(plot):
             plot_history(history)
-    click.echo(f"Read a digit with it: python -m cnnlib predict my-digit.png --model {shlex.quote(str(output))}")
+    click.echo(f"The history is in {output.with_suffix('.csv')}{f', and drawn in {plot}' if plot else ''}.")
+    what = "digit" if images.classes == tuple("0123456789") else "picture"
+    click.echo(f"Read a {what} with it: {this_program()} predict my-{what}.png --model {shlex.quote(str(output))}")
 
 
 @main.command()
@@ -421,7 +450,11 @@ def predict(
         probabilities(network, np.ones((1, 28, 28), np.float32))  # an error if it does not classify
         reject = classes_of(network) == tuple("0123456789") if reject is None else reject
         read = [predict_image(path, network, reject, figure, show, own=model is not None) for path in images]
-        sys.exit(0 if all(read) else 1)
+        if not show and (without := [path for path, n in zip(images, read, strict=True) if n == 0]):
+            what = f"{this_program()} predict {shlex.quote(printable(str(without[0]), ''))} --show steps.png"
+            more = ". With --no-reject, what does not look like a digit is read, too." if reject else ""
+            click.echo(f"To see what was looked at: {what}{more}", err=True)
+        sys.exit(1 if None in read else 0)
 
     figure = figure or Path("models/predictions.png")
     check_output("--figure", figure, model)
@@ -432,31 +465,36 @@ def predict(
     right = guesses == found.test_labels
     click.echo(f"{found.name}: {right.mean():.2%} of {len(right):,} test images are classified correctly")
     for label, title in enumerate(found.classes):
-        click.echo(f"  {title}: {share_of(right[found.test_labels == label])}")
+        click.echo(f"  {printable(title, '')}: {share_of(right[found.test_labels == label])}")
 
     from cnnlib.plots import confusion_matrix, show_predictions
 
     if confusion:
         click.echo("Rows are the true classes, columns the answers:")
         matrix = confusion_matrix(found.test_labels, guesses, len(found.classes))
-        width = max(len(str(matrix.max())), 3)
-        for title, row in zip(("", *found.classes), (range(len(found.classes)), *matrix), strict=True):
-            click.echo(f"  {title:>{max(map(len, found.classes))}}" + "".join(f" {count:>{width}}" for count in row))
+        heads = titles = tuple(printable(title, "") for title in found.classes)
+        if max(map(len, titles)) > 8:  # too long to stand above a column: they are numbered
+            heads = tuple(str(number) for number in range(len(titles)))
+            titles = tuple(f"{title} ({head})" for title, head in zip(titles, heads, strict=True))
+        width = max(len(str(matrix.max())), 3, *map(len, heads))
+        for title, row in zip(("", *titles), (heads, *matrix), strict=True):
+            click.echo(f"  {title:>{max(map(len, titles))}}" + "".join(f" {count:>{width}}" for count in row))
     shown = np.concatenate([np.flatnonzero(right)[:20], np.flatnonzero(~right)[:20]])
     with drawing_to(figure):
         show_predictions(found.test_images[shown], p[shown], found.test_labels[shown])
-    click.echo(f"Examples are in {figure}. To read a picture of yours: python -m cnnlib predict my-digit.png")
+    option = f" --model {shlex.quote(str(model))}" if model else ""
+    click.echo(f"Examples are in {figure}. To read a picture of yours: {this_program()} predict my-digit.png{option}")
 
 
 def predict_image(
     path: Path, network: cnnlib.Network, reject: bool, figure: Path | None, show: Path | None, own: bool
-) -> bool:
-    """Print what is read in an image, and draw it if asked to; return whether the image could be read."""
+) -> int | None:
+    """Print what is read in an image, and draw it if asked to; return how many digits, None if it is no image."""
     try:
         reading = cnnlib.read_digits(path, network if own else None, reject=reject)
     except (OSError, ValueError) as error:
         click.echo(printable(f"{path}: {error}"), err=True)
-        return False
+        return None
     name = printable(str(path), "")
     if not len(reading.digits):
         click.echo(f"{name}: no digit")
@@ -474,10 +512,11 @@ def predict_image(
         from cnnlib.digits.reading import steps_of
         from cnnlib.plots import draw_steps
 
+        called = "digit" if len(reading.digits) else "part"
         with drawing_to(show):
-            draw_steps(steps_of(path))
+            draw_steps({name.replace("digit", called): step for name, step in steps_of(path).items()})
         click.echo(f"The steps are in {show}.")
-    return True
+    return len(reading.digits)
 
 
 def join_names(numbers: np.ndarray, network: cnnlib.Network) -> str:

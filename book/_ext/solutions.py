@@ -34,10 +34,11 @@ def unwrap_contents(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def keep_sources_back(app: Sphinx, config) -> None:
-    """The notebooks that a page offers for download contain the solutions as well."""
+    """The notebooks that a page offers, to download or to launch, contain the solutions as well."""
     if not shown():
         config.html_copy_source = False
         config.html_theme_options["use_download_button"] = False
+        config.html_theme_options["launch_buttons"] = {}
 
 
 def remove_old_sources(app: Sphinx) -> None:
@@ -47,7 +48,7 @@ def remove_old_sources(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("config-inited", keep_sources_back)
+    app.connect("config-inited", keep_sources_back, priority=900)  # after `publishing`, which has the buttons
     app.connect("builder-inited", remove_old_sources)
     # Before Sphinx collects labels, headings and images.
     app.connect("doctree-read", remove_solutions, priority=100)

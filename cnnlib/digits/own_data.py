@@ -104,17 +104,31 @@ def _from_pictures(folder: Path) -> Dataset:
         if not pairs or len(pairs) > MAX_IMAGES:
             kinds = ", ".join(PICTURES)
             raise DataError(f"the sub-folders of {each} hold {len(pairs):,} files ({kinds}), expected 1 to 2 million")
-        try:
-            images = np.stack([_picture(file) for file, _ in pairs])
-        except ValueError as error:
-            raise DataError(str(error)) from error
-        found.append((images, np.array([label for _, label in pairs])))
+        found.append((_pictures([file for file, _ in pairs]), np.array([label for _, label in pairs])))
     return _dataset(folder.name, found[0], found[1] if split else None, tuple(names))
 
 
 def _natural(name: str) -> tuple:
     """Sort 10 behind 9."""
     return (0, int(name), "") if name.isascii() and name.isdigit() and len(name) < 10 else (1, 0, name)
+
+
+def _pictures(files: list[Path]) -> np.ndarray:
+    """Read pictures as images (N, 28, 28); DataError, which names those that cannot be used, if there are any."""
+    images, reasons = [], []
+    for file in files:
+        try:
+            images.append(_picture(file))
+        except ValueError as error:
+            reasons.append(str(error))
+    if reasons:
+        more = [f"and {len(reasons) - 5:,} more"] if len(reasons) > 5 else []
+        raise DataError(
+            f"of {len(files):,} pictures, {len(reasons):,} cannot be used:\n- "
+            + "\n- ".join([*reasons[:5], *more])
+            + f"\nMove them elsewhere, or make all pictures {FIELD} x {FIELD} pixels: those are taken as they are"
+        )
+    return np.stack(images)
 
 
 def _picture(path: Path) -> np.ndarray:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 import cnnlib
-from cnnlib.__main__ import main, percent, printable, share_of
+from cnnlib.__main__ import main, percent, printable, share_of, this_program
 
 TRAIN = ["train", "--data", "digits", "--architecture", "dense", "--epochs", "2"]
 
@@ -49,6 +49,7 @@ def test_data():
 def test_data_that_cannot_be_had_is_explained():
     output = run("data", code=1)
     assert "Error: MNIST is not on this computer" in output and "CNNLIB_DATA" in output
+    assert output.endswith("add --data digits\n")
 
 
 def test_train_info_predict(folder):
@@ -84,7 +85,7 @@ def test_stopped_and_resumed(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cnnlib.SGD, "step", stop_in_the_second_epoch)
         output = run(*TRAIN, code=130)
-    assert "Stopped. To go on: python -m cnnlib" in output and "--resume" in output
+    assert f"Stopped. To go on: {this_program()} " in output and "--resume" in output
     assert "go on with it by --resume" in run(*TRAIN, code=1)
     run(*TRAIN, "--resume", "--output", "resumed.npz")
     assert (folder / "resumed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
@@ -403,7 +404,8 @@ def test_a_run_leaves_its_history_and_a_picture(folder):
     assert lines[0].startswith("epoch,loss,accuracy,validation_loss") and len(lines) == 4
     with Image.open(folder / "plots" / "history.png") as picture:
         assert min(picture.size) > 100
-    assert output.endswith("Read a digit with it: python -m cnnlib predict my-digit.png --model mine.npz\n")
+    assert "\nThe history is in mine.csv, and drawn in plots/history.png.\n" in output
+    assert output.endswith(f"Read a digit with it: {this_program()} predict my-digit.png --model mine.npz\n")
 
 
 def test_early_stopping_keeps_the_best_weights(folder):
@@ -413,7 +415,9 @@ def test_early_stopping_keeps_the_best_weights(folder):
     losses = [float(row[rows[0].index("validation_loss")]) for row in rows[1:]]
     assert len(losses) < 30 and np.argmin(losses) == len(losses) - 2
     best = float(rows[1 + np.argmin(losses)][rows[0].index("validation_accuracy")])
-    assert f"Validation accuracy {best:.2%}." in output
+    assert f"Validation accuracy {best:.2%}." in output and "The history is in mine.csv.\n" in output
+    assert "Stopped early: for an epoch, the validation loss had not improved.\n" in output
+    assert f"The weights are those of epoch {np.argmin(losses) + 1}, " in output
     assert cnnlib.Network.load("mine.npz").notes["epochs"] == len(losses)
 
 
@@ -472,7 +476,7 @@ def test_numbers_are_read_from_left_to_right_and_line_by_line(folder):
 
 def test_an_empty_picture_holds_no_digit(folder):
     Image.new("L", (60, 60), 255).save(folder / "empty.png")
-    assert run("predict", "empty.png") == "empty.png: no digit\n"
+    assert run("predict", "empty.png").splitlines()[0] == "empty.png: no digit"
     reading = cnnlib.read_digits("empty.png")
     assert reading.boxes.shape == (0, 4) and not len(reading.digits) and not len(reading.probabilities)
 
@@ -483,7 +487,13 @@ def test_what_looks_like_no_digit_is_none(folder):
     draw.line([30, 30, 100, 110], fill=30, width=12)
     draw.line([100, 30, 30, 110], fill=30, width=12)
     canvas.save("x.png")
-    assert run("predict", "x.png") == "x.png: no digit\n"
+    first, second = run("predict", "x.png").splitlines()
+    assert first == "x.png: no digit"
+    assert second == (
+        f"To see what was looked at: {this_program()} predict x.png --show steps.png. "
+        "With --no-reject, what does not look like a digit is read, too."
+    )
+    assert run("predict", "x.png", "--show", "x-steps.png") == "x.png: no digit\nThe steps are in x-steps.png.\n"
     assert re.fullmatch(r"x\.png: \d \(\d+\.\d%\)\n", run("predict", "x.png", "--no-reject"))
 
 
@@ -501,7 +511,8 @@ def test_data_of_one_s_own(folder, architecture):
     pictures_by_class(folder / "mine", ("ring", "stick", "swan"))
     output = run("data", "--data", "mine")
     assert output.startswith("mine: 100 training images and 20 test images\n  training: ring 3")
-    run("train", "--data", "mine", "--architecture", architecture, "--epochs", 8, "--output", "model.npz")
+    output = run("train", "--data", "mine", "--architecture", architecture, "--epochs", 8, "--output", "model.npz")
+    assert output.endswith(f"Read a picture with it: {this_program()} predict my-picture.png --model model.npz\n")
     network = cnnlib.Network.load("model.npz")
     assert network.shapes[-1] == (3,) and network.notes["classes"] == ["ring", "stick", "swan"]
     digits = cnnlib.load_digits()
@@ -510,9 +521,18 @@ def test_data_of_one_s_own(folder, architecture):
     assert re.fullmatch(r"zero\.png: ring \((> 99\.9|\d+\.\d)%\)\n", run("predict", "--model", "model.npz", "zero.png"))
     output = run("predict", "--model", "model.npz", "--data", "mine", "--figure", "p.png", "--confusion")
     assert re.match(r"mine: \d+\.\d\d% of 20 test images", output) and "\n  swan: " in output
+    assert re.search(r"\n {9}ring stick  swan\n   ring +\d+ +\d+ +\d+\n  stick", output)
+    assert output.endswith(f"To read a picture of yours: {this_program()} predict my-digit.png --model model.npz\n")
     assert "to (3,), expected one from (1, 28, 28) to (10,)" in run(
         "predict", "--model", "model.npz", "--data", "digits", code=1
     )
+
+
+def test_long_names_of_classes_are_numbered_in_the_confusion_matrix(folder):
+    pictures_by_class(folder / "mine", ("a ring of ink", "a stick"))
+    run("train", "--data", "mine", "--epochs", 1, "--output", "model.npz")
+    output = run("predict", "--model", "model.npz", "--data", "mine", "--confusion")
+    assert re.search(r"\n {22}0   1\n  a ring of ink \(0\) +\d+ +\d+\n +a stick \(1\) +\d+ +\d+\n", output)
 
 
 def test_emnist_s_images_are_turned_back_and_it_says_so(folder):
@@ -576,9 +596,54 @@ def test_shells_complete_commands(shell):
     assert "train" in found
 
 
+@pytest.mark.skipif(shutil.which("bash") is None or os.name == "nt", reason="there is no bash")
+def test_the_line_of_the_readme_makes_bash_complete(folder):
+    """As it stands there: nothing is activated, and the program is called by its path."""
+    (line,) = re.findall(r'`(eval "[^`]+")`', (Path(__file__).parents[2] / "README.md").read_text("utf-8"))
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    pressed = "COMP_WORDS=(.venv/bin/cnnlib predict --sh); COMP_CWORD=2; _cnnlib_completion .venv/bin/cnnlib"
+    script = f'{line}; complete -p cnnlib; {pressed}; echo "${{COMPREPLY[@]}}"'
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert "-F _cnnlib_completion cnnlib" in result.stdout and result.stdout.splitlines()[-1] == "--show"
+
+
 def test_commands_say_what_to_do_next(folder):
-    assert run("data", "--data", "digits").splitlines()[-1].endswith("python -m cnnlib train --data digits")
-    assert "python -m cnnlib predict my-digit.png" in run("predict", "--data", "digits")
+    assert run("data", "--data", "digits").splitlines()[-1].endswith(f"{this_program()} train --data digits")
+    assert f"{this_program()} predict my-digit.png" in run("predict", "--data", "digits")
+
+
+@pytest.mark.parametrize(
+    ("called", "answer"),
+    [
+        ("{bin}/cnnlib", "cnnlib"),
+        ("{here}/.venv/bin/cnnlib", os.path.join(".venv", "bin", "cnnlib")),
+        (".venv/bin/cnnlib", os.path.join(".venv", "bin", "cnnlib")),
+        ("{else}/bin/cnnlib", "'{else}/bin/cnnlib'"),
+        ("{else}/cnnlib/__main__.py", "python -m cnnlib"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="the paths of these examples are not those of Windows")
+def test_what_to_type_next_is_how_it_was_called(called, answer, folder, monkeypatch):
+    """On the PATH by its name alone, within this folder from here, else by its whole path."""
+    places = {"bin": folder / "bin", "here": folder, "else": folder.parent / "some where"}
+    for program in ("cnnlib", "python"):
+        (folder / "bin").mkdir(exist_ok=True)
+        (folder / "bin" / program).write_text("#!/bin/sh\n")
+        (folder / "bin" / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+    monkeypatch.setattr(sys, "argv", [called.format(**places)])
+    monkeypatch.setattr(sys, "executable", str(folder / "bin" / "python"))
+    assert this_program() == answer.format(**places)
+
+
+def test_its_own_name_is_found_where_it_is_installed(folder):
+    """Nothing activated, as after `make install`: what the program says to type runs."""
+    command = Path(sys.executable).parent / "cnnlib"
+    result = subprocess.run([command, "data", "--data", "digits"], capture_output=True, text=True, check=True)
+    line = result.stdout.splitlines()[-1].removeprefix("Train a network with them: ")
+    subprocess.run(f"{line} --epochs 1 --architecture dense", shell=True, capture_output=True, check=True)
+    assert (folder / "models" / "dense.npz").exists()
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,22 @@ def test_the_sentence_beside_it(page):
     assert f"about {read} hours to read, and {do} more" in sentence, f"{hours} hours"
 
 
+def test_where_to_go_from_here(page):
+    """One link to begin with, one to what is wanted at once; there, each step from nothing to a citation."""
+    begin = page.locator("p", has_text="Begin with chapter 1")
+    assert page.touch or begin.bounding_box()["y"] + begin.bounding_box()["height"] <= page.viewport_size["height"]
+    hrefs = begin.get_by_role("link").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert hrefs == ["../notebooks/01-fundamental-concepts.html", "what-you-can-do.html"]
+    begin.get_by_role("link").last.click()
+    text = page.locator("article").inner_text()
+    steps = ["cnnlib train", "cnnlib predict my-digit.png --model models/lenet5.npz", "A photograph", "@misc{"]
+    assert sorted(steps, key=text.index) == steps
+    way = page.get_by_role("link", name="as the front page says")
+    way.click()
+    assert page.url.endswith("book/index.html#how-to-run-it")
+    assert "make lab" in page.locator("#how-to-run-it").inner_text()
+
+
 def test_only_pages_with_a_pad_load_the_network(page):
     loads = sorted(
         path.relative_to(ROOT / "_build" / "html").as_posix()

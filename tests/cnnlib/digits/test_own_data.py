@@ -62,6 +62,21 @@ def test_pictures_of_other_sizes_come_into_the_frame(tmp_path):
         assert image.max() == 255 and 18 <= np.ptp(np.flatnonzero(image.any(axis=1))) + 1 <= 22
 
 
+def test_pictures_that_cannot_be_used_are_named_all_at_once(tmp_path):
+    """Nobody moves a thousand files one by one."""
+    blank = [np.full((40, 40), 200, np.uint8)] * 7
+    write_pictures(tmp_path, [*blank, *IMAGES[:12]], [0] * 7 + [1] * 12, ["a", "b"])
+    with pytest.raises(cnnlib.DataError, match="of 19 pictures, 7 cannot be used") as error:
+        cnnlib.load_own_data(tmp_path)
+    lines = str(error.value).splitlines()
+    assert [line.split(" shows")[0] for line in lines[1:6]] == [f"- {tmp_path / 'a' / f'{n}.png'}" for n in range(5)]
+    assert lines[6] == "- and 2 more"
+    assert lines[7] == "Move them elsewhere, or make all pictures 28 x 28 pixels: those are taken as they are"
+    for image in (tmp_path / "a").iterdir():
+        Image.open(image).resize((28, 28)).save(image)
+    assert len(cnnlib.load_own_data(tmp_path).train_images) == 16
+
+
 @pytest.mark.parametrize("header", [False, True, "behind"])
 def test_a_csv_file(tmp_path, header):
     rows = np.column_stack([LABELS, IMAGES.reshape(60, -1)])
