@@ -114,7 +114,8 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
             continue
         runs = np.split(inner, np.flatnonzero(np.diff(inner) > 1) + 1)
         thin = [run for run in runs if len(run) <= max(2, 0.05 * len(rows))]
-        ends = [run for run in thin if rows[run][:, [0, 1, -2, -1]].any(axis=0).sum() >= 3]
+        at_ends = np.hstack([rows[:, :2], rows[:, -2:]])
+        ends = [run for run in thin if at_ends[run].any(axis=0).sum() >= 3]
         if not ends or (len(ends) == 1 and rows.any(axis=1).mean() < 0.5 and not _beyond(rows, ends[0])):
             continue
         cleaned = rows.copy()

@@ -1,11 +1,13 @@
 """Pictures as people have them: most digits are read in every state. `scripts/measure_pictures.py` says how many."""
 
+import contextlib
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnnlib
 from cnnlib.digits.pictures import find_digits
@@ -32,6 +34,17 @@ def test_numbers_are_found_where_they_are():
         top, left, bottom, right = digit.box
         assert (top + bottom) / 2 % pictures.SIDE == pytest.approx(pictures.SIDE / 2, abs=8)
         assert (left + right) / 2 % pictures.SIDE == pytest.approx(pictures.SIDE / 2, abs=8)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 40), (40, 2), (3, 3), (200, 1)])
+def test_pictures_a_few_pixels_wide(shape, tmp_path):
+    """Whatever is found in them: they end in no other error than the one for what cannot be read."""
+    rng, path = np.random.default_rng(0), tmp_path / "narrow.png"
+    for image in (rng.random(shape), rng.random(shape) < 0.5, np.ones(shape), np.arange(shape[0] * shape[1]) % 3 == 0):
+        Image.fromarray((255 * image).astype(np.uint8).reshape(shape)).save(path)
+        assert len(cnnlib.read_digits(path).digits) <= max(shape)
+        with contextlib.suppress(ValueError):
+            assert cnnlib.read_digit(path, reject=False).shape == (28, 28)
 
 
 def test_lines_of_writing():
