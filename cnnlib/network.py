@@ -185,7 +185,7 @@ def predict_batches(layers: Sequential, network: Network, x: np.ndarray, batch_s
     """
     x = network.as_batch(x)
     if len(x) == 0:
-        return np.empty((0, *network.shapes[-1]), network.dtype, like=network.first_parameter)
+        return np.empty((0, *network.shapes[-1]), network.dtype)
     if len(x) == 1:  # BLAS gives products as small as these to one thread, whatever is allowed
         return layers.forward(network.to_input(x))
     if len(x) <= batch_size:

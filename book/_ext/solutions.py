@@ -11,6 +11,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx_exercise.nodes import solution_node
 
+ANSWERS = "a good answer"  # the heading of a column that answers the questions beside it
+
 
 def shown() -> bool:
     value = os.environ.get("SOLUTIONS", "1")
@@ -23,6 +25,18 @@ def remove_solutions(app: Sphinx, doctree: nodes.document) -> None:
     if not shown():
         for solution in list(doctree.findall(solution_node)):
             solution.parent.remove(solution)
+        for group in doctree.findall(nodes.tgroup):
+            remove_answers(group)
+
+
+def remove_answers(group: nodes.tgroup) -> None:
+    """Remove the last column of a table if its heading says that it holds answers."""
+    rows = list(group.findall(nodes.row))
+    if rows[0].children[-1].astext() == ANSWERS:
+        columns = list(group.findall(nodes.colspec))
+        for last in (columns[-1], *(row.children[-1] for row in rows)):
+            last.parent.remove(last)
+        group["cols"] -= 1
 
 
 def unwrap_contents(app: Sphinx, doctree: nodes.document) -> None:

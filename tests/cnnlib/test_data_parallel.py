@@ -142,7 +142,8 @@ def test_statistics_and_dropout_do_not_depend_on_the_number_of_processes(tmp_pat
         path = tmp_path / f"{processes}.npz"
         result = mpiexec(processes, "-c", NORMALIZED, path)
         assert result.returncode == 0, result.stderr
-        results.append(dict(np.load(path)))
+        with np.load(path) as stored:
+            results.append(dict(stored))
     for result in results[1:]:
         for name, expected in results[0].items():
             np.testing.assert_allclose(result[name], expected, rtol=1e-10, atol=1e-12, err_msg=name)

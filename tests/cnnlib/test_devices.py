@@ -264,6 +264,8 @@ def test_every_loss(loss, shape):
     value = loss.value(send(y), send(t))
     assert type(value) is float and value == loss.value(y, t)
     assert same((loss.gradient(send(y), send(t)), loss.gradient(y, t)))
+    if isinstance(loss, cnnlib.SumOfLosses):  # a mask of NumPy would be sent again and again
+        assert all(isinstance(at, CardArray) for _, at, _, _ in loss.positions(send(y), send(t)))
     share = cnnlib.accuracy(send(y), send(t))
     assert type(share) is float and share == cnnlib.accuracy(y, t)
 
@@ -331,6 +333,9 @@ def test_lenet5_trains_and_predicts_there(card, monkeypatch, tmp_path, optimizer
         np.testing.assert_array_equal(y, here.predict(x[:count]))
         assert same((there.predict(send(x[:count])), y))
     assert there.evaluate(x, t) == here.evaluate(x, t) == there.evaluate(send(x), send(t))
+    for none in (x[:0], send(x[:0])):
+        with pytest.raises(ValueError, match="this batch is empty"):
+            there.evaluate(none, t[:0])
     there.save(tmp_path / "model.npz")
     np.testing.assert_array_equal(cnnlib.Network.load(tmp_path / "model.npz").predict(x), here.predict(x))
     back = there.to("cpu")

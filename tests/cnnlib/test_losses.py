@@ -9,7 +9,8 @@ import pytest
 import cnnlib
 
 RESULTS = Path(__file__).parents[2] / "book" / "cnnbook" / "results"
-REFERENCE = np.load(RESULTS / "reference.npz", allow_pickle=False)
+with np.load(RESULTS / "reference.npz", allow_pickle=False) as file:
+    REFERENCE = dict(file)
 CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "loss" in c[1]]
 LOSSES = [cnnlib.MeanSquaredError(), cnnlib.CategoricalCrossEntropy(), cnnlib.SoftmaxCrossEntropy()]
 

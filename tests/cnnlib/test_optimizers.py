@@ -11,7 +11,8 @@ from cnnlib.initializers import initialize
 from cnnlib.schedules import SCHEDULES
 
 RESULTS = Path(__file__).parents[2] / "book" / "cnnbook" / "results"
-REFERENCE = np.load(RESULTS / "reference.npz", allow_pickle=False)
+with np.load(RESULTS / "reference.npz", allow_pickle=False) as file:
+    REFERENCE = dict(file)
 CASES = [c for c in enumerate(json.loads(str(REFERENCE["cases"]))) if "optimizer" in c[1]]
 
 

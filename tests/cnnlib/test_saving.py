@@ -220,7 +220,8 @@ def test_statistics_are_saved_and_resumed_to_the_same_bits(tmp_path):
     whole.save(tmp_path / "model.npz")
     loaded = cnnlib.Network.load(tmp_path / "model.npz")
     np.testing.assert_array_equal(loaded.predict(x), whole.predict(x))
-    assert {"running_mean1", "running_variance1"} <= set(np.load(tmp_path / "model.npz").files)
+    with np.load(tmp_path / "model.npz") as stored:
+        assert {"running_mean1", "running_variance1"} <= set(stored.files)
 
 
 def test_the_formats_have_their_names(tmp_path):

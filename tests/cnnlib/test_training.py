@@ -234,6 +234,11 @@ def test_settings_that_cannot_work_are_named(changes, error, message):
         network().train(*blobs(), batch_size=6, progress=False, **changes)
 
 
+def test_a_step_without_an_optimizer_says_what_one_looks_like():
+    with pytest.raises(TypeError, match=r"optimizer must be an Optimizer, such as SGD\(0\.1\), got 'sgd'"):
+        network().train_step(*blobs(), "sgd", cnnlib.CategoricalCrossEntropy())
+
+
 def test_examples_that_are_not_finite_are_named():
     x, t = blobs()
     x[7, 1] = np.inf

@@ -124,6 +124,16 @@ def test_no_file_holds_a_line_of_a_solution():
     assert found == {}
 
 
+def test_the_questions_for_a_class_stand_there_without_their_answers():
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", (ROOT / "book" / "for-teachers.md").read_text("utf-8"), re.M)
+    rows = [row for row in rows if row[1].endswith("?")]
+    page = readable(SITE / "book" / "for-teachers.html")
+    questions, answers = ([squeeze(row[column]) for row in rows if "$" not in row[column]] for column in (1, 2))
+    assert len(questions) >= 25 and len(answers) >= 20
+    assert [text for text in questions if text not in squeeze(page)] == []
+    assert [text for text in answers if text in squeeze(page)] == [] and "a good answer" not in page
+
+
 def test_only_what_is_for_the_class_is_in_its_folder():
     """What Sphinx keeps for itself holds the solutions, and must not be handed out with the pages."""
     assert sorted(path.name for path in STUDENT.iterdir()) == ["notebooks", "site"]

@@ -15,7 +15,8 @@ from cnnlib.layers.convolution import crop, pad
 from cnnlib.saving import build_layers
 
 RESULTS = Path(__file__).parents[3] / "book" / "cnnbook" / "results"
-REFERENCE = np.load(RESULTS / "reference.npz", allow_pickle=False)
+with np.load(RESULTS / "reference.npz", allow_pickle=False) as file:
+    REFERENCE = dict(file)
 CASES = list(enumerate(json.loads(str(REFERENCE["cases"]))))
 
 
