@@ -6,8 +6,10 @@ What depends on the size of the window is done by book/_static/book.js.
 import re
 from pathlib import Path
 
+from PIL import Image
 from sphinx.application import Sphinx
 
+PICTURE = re.compile(r'(<img [^>]*src="(?:\.\./)?_images/([^"/]+\.png)"[^>]*?) ?/>')
 CHANGES = [
     # The empty corner of a table is no header.
     (re.compile(r"<th\b([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>"), r"<td\1></td>"),
@@ -35,7 +37,19 @@ def mend_pages(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     for path in Path(app.outdir).rglob("*.html"):
-        path.write_text(mend(path.read_text("utf-8")), "utf-8")
+        path.write_text(with_sizes(mend(path.read_text("utf-8")), Path(app.outdir) / "_images"), "utf-8")
+
+
+def with_sizes(page: str, folder: Path) -> str:
+    """Tell the size of each picture: the text below does not jump when it comes, and book.css keeps it legible."""
+
+    def with_size(match: re.Match[str]) -> str:
+        with Image.open(folder / match[2]) as picture:
+            width, height = picture.size
+        size = f'width="{width}" height="{height}" style="--width: {width}px"'
+        return f'<div class="output picture">{match[1]} {size} /></div>'
+
+    return PICTURE.sub(with_size, page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
