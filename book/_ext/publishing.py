@@ -157,7 +157,7 @@ class InstallCommand(SphinxDirective):
         address = repository(self.config)
         source = f'"cnnlib @ git+{address}"' if address else "."
         where = "" if address else "  # in the project's folder"
-        return code(f"pip install {source} jupyterlab{where}", "sh")
+        return code(f"pip install {source} jupyterlab jupyterlab-myst{where}", "sh")
 
 
 class Citation(SphinxDirective):

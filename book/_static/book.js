@@ -1,4 +1,6 @@
-/* What scrolls can be scrolled by keyboard too: it takes the focus, as long as it is wider than its place. A formula
+/* What the pages need beside their style: for the keyboard, and on paper.
+
+   What scrolls can be scrolled by keyboard too: it takes the focus, as long as it is wider than its place. A formula
    scrolls only then; else its own overhang of half a pixel would make it something that scrolls. */
 
 "use strict";
@@ -33,4 +35,20 @@
     new ResizeObserver(soon).observe(document.querySelector("main") ?? document.body);
   });
   document.addEventListener("toggle", soon, true); // a <details> opens
+})();
+
+// Paper is white, and nothing can be unfolded there.
+(() => {
+  const page = document.documentElement;
+  let theme, closed;
+  addEventListener("beforeprint", () => {
+    theme = page.dataset.theme;
+    closed = [...document.querySelectorAll("main details:not([open])")];
+    page.dataset.theme = "light";
+    closed.forEach((box) => (box.open = true));
+  });
+  addEventListener("afterprint", () => {
+    page.dataset.theme = theme;
+    closed.forEach((box) => (box.open = false));
+  });
 })();

@@ -703,9 +703,30 @@ def test_solutions_open_by_keyboard(chromium: Browser, server: str):
     page.close()
 
 
-def test_search_finds_a_chapter(chromium: Browser, server: str):
-    page = open_page(chromium, f"{server}/search.html?q=network")
-    page.wait_for_selector("#search-results li a")
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("convolution", "Convolution, forward: from loops to im2col"),
+        ("max pooling", "Max pooling"),
+        ("softmax", "Activations: ReLU, Sigmoid, Softmax"),
+        ("dropout", "Glossary: dropout"),
+    ],
+)
+def test_search_finds_a_chapter(chromium: Browser, server: str, query: str, first: str):
+    """The chapter about it first, or the glossary; with an excerpt of its text, and not of the buttons around it."""
+    page = open_page(chromium, f"{server}/search.html?q={query.replace(' ', '+')}")
+    page.wait_for_selector("#search-results li p.context")
+    page.wait_for_function("document.querySelector('.search-summary')?.textContent.includes('found')")
+    links = page.locator("#search-results li a").all_inner_texts()
+    assert re.sub(r"^\d+\. ", "", links[0]) == first
+    assert len(links) == len(set(links)) and "D. Glossary" not in links[:5]
+    page.wait_for_timeout(500)
+    excerpts = page.locator("#search-results li p.context").all_inner_texts()
+    assert len(excerpts) > 5 and [text for text in excerpts if ".pdf" in text or "Contents" in text] == []
+    typed = page.locator(".bd-search-container input[type=search]")
+    glass = page.locator(".bd-search-container .fa-magnifying-glass").bounding_box()
+    padding = typed.evaluate("box => parseFloat(getComputedStyle(box).paddingLeft)")
+    assert glass["x"] + glass["width"] <= typed.bounding_box()["x"] + padding
     check(page)
     page.close()
 
@@ -729,6 +750,26 @@ def test_a_page_prints_without_what_paper_cannot_do(chromium: Browser, server: s
         "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.slice(0, 80))"
     )
     assert page.locator("article.bd-article pre:visible").evaluate_all(wide) == []
+    page.close()
+
+
+def test_paper_is_white_and_shows_what_was_folded(chromium: Browser, server: str):
+    """Printed from the dark, too; afterwards all is as it was."""
+    page = open_page(chromium, f"{server}/notebooks/07-max-pooling.html")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    state = (
+        "[document.documentElement.dataset.theme, document.querySelectorAll('main details:not([open])').length, "
+        "document.querySelectorAll('main .toggle-hidden').length]"
+    )
+    before = page.evaluate(state)
+    assert before[0] == "dark" and before[1] > 5
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {state}; }})")
+    page.pdf()
+    assert page.evaluate("window.printed") == ["light", 0, 0]
+    assert page.evaluate(state) == before
+    page.emulate_media(media="print")
+    assert page.locator("article h1").first.is_visible() and not page.locator("#jb-print-docs-body").is_visible()
     page.close()
 
 
