@@ -240,7 +240,7 @@ class DigitPad(widgets.VBox):
         ]
 
     def _arrange(self) -> list[widgets.Widget]:
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px")
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px", overflow="visible")
         apart = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="8px 24px", overflow="visible")
         narrow = widgets.Layout(width=f"{CANVAS + 8}px", padding="1px", flex="0 0 auto", overflow="visible")
         self.result.layout = widgets.Layout(flex="1 1 280px", min_width="0")
