@@ -5,7 +5,8 @@
 The copies are in the folder my-notebooks. A copy in which the reader has written something is never overwritten; one
 that was only opened or run follows its chapter when that changes. The notebooks that pages offer for download, and
 those for a class, are made readable in the same way: JupyterLab knows neither the list of references nor the other
-chapters, numbers every equation, and shows at once what the book folds away for those who want to predict it.
+chapters, numbers every equation, shows at once what the book folds away for those who want to predict it, and unfolds
+the text of the solutions when all cells are run.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # the notebooks for Colab are made where Sphinx is not instal
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 DISPLAYED = re.compile(r"^( *)\$\$\n(.*?)\n *\$\$( \(([\w-]+)\))?$", re.MULTILINE | re.DOTALL)
+MARKER = re.compile(r"\n*^(`{3,})\{solution-(start|end)\}.*\n(?::.*\n)*\1$\n*", re.MULTILINE)
 KEPT = """{name} has changed in the book. You have changed your copy, so it stays as it is.
 For the new one, rename yours, and run this again."""
 
@@ -39,6 +41,7 @@ def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     notebook = nbformat.from_dict(notebook)
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     own = {label for text in texts for label in labels(text)}
+    fold_solutions(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"\{cite(:t)?\}`([^`]+)`", lambda role: cite(role[2], narrative=bool(role[1])), cell.source)
@@ -52,6 +55,24 @@ def readable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             # Of a folded output JupyterLab shows the first line, which tells what is to be predicted, or says "Right".
             cell.outputs, cell.execution_count = [], None
     return notebook
+
+
+def fold_solutions(notebook: nbformat.NotebookNode) -> None:
+    """Fold the text of each solution; what marks its beginning and its end folds nothing here, and goes."""
+    inside = False
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            continue
+        parts = MARKER.split(cell.source)  # text, fence, kind, text, fence, kind, text, ...
+        texts, kinds = parts[::3], parts[2::3]
+        for number, text in enumerate(texts):
+            inside = kinds[number - 1] == "start" if number else inside
+            if inside and text.strip():
+                fence = "`" * (1 + max([2, *map(len, re.findall("`+", text))]))
+                texts[number] = f"{fence}{{dropdown}} Solution\n{text.strip()}\n{fence}"
+                cell.metadata.pop("jupyter", None)  # a folded cell shows its first line, and unfolds when all are run
+        cell.source = "\n\n".join(text for text in texts if text.strip())
+    notebook.cells = [cell for cell in notebook.cells if cell.source or cell.cell_type != "markdown"]
 
 
 @cache

@@ -4,6 +4,9 @@ The strokes are kept in Python, as lists of points, and `cnnlib.rasterize` turns
 back from the browser's canvas. Every event of the pen is one message to the kernel, and the messages arrive faster than
 predictions are useful. Therefore the network predicts at most every `INTERVAL` seconds, and whenever the pen is lifted.
 All that a prediction changes is one widget, so it takes one message back.
+
+Fine-tuning takes seconds, and the kernel does nothing else meanwhile. So before it begins, the pad says that it is
+learning, takes the old answer away and locks whatever would have to wait: these messages leave the kernel at once.
 """
 
 import asyncio
@@ -35,15 +38,16 @@ from cnnlib.network import Network
 
 INTERVAL = 0.08  # seconds between predictions, at least
 INK, PAPER = "#1a1a1a", "#ffffff"
+FILE_NAME_WIDTH = "calc(10 * var(--jp-widgets-font-size, 13px))"  # it grows with the letters
 PEN_SCALE = 7  # the pen's diameter on the canvas, for each pixel of it in the network's image
 
 STYLE = """<style>
 .cnnlib-pad canvas { box-shadow: 0 0 0 1px #767676; cursor: crosshair; touch-action: none; }
-.cnnlib-pad canvas:focus-visible { outline: 3px solid #56b4e9; outline-offset: 2px; }
+.cnnlib-pad :is(canvas, button, input, .noUi-handle):focus-visible { outline: 3px solid #2b87c8; outline-offset: 2px; }
 .cnnlib-result { color: var(--jp-ui-font-color1, inherit); line-height: 1.3; }
 .cnnlib-result { display: flex; flex-wrap: wrap; gap: 16px 24px; }
-.cnnlib-result .answer { font-size: 40px; font-weight: 700; line-height: 1; min-height: 44px; margin: 0 0 6px; }
-.cnnlib-result .answer small { font-size: 15px; font-weight: 400; }
+.cnnlib-result .answer { font-size: 3em; font-weight: 700; line-height: 1; min-height: 1.1em; margin: 0 0 6px; }
+.cnnlib-result .answer small { font-size: 0.375em; font-weight: 400; }
 .cnnlib-result + .cnnlib-result { margin-top: 12px; }
 .cnnlib-bars { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .cnnlib-bars th, .cnnlib-bars td { padding: 1px 4px; text-align: right; border: 0; }
@@ -52,9 +56,11 @@ STYLE = """<style>
 .cnnlib-bars .top i { background: #2b87c8; }
 .cnnlib-bars .top { font-weight: 700; }
 .cnnlib-result figure { margin: 0; max-width: 100%; }
-.cnnlib-result figcaption { font-size: 13px; width: 0; min-width: 100%; }
+.cnnlib-result figcaption { font-size: 1em; width: 0; min-width: 100%; }
 .cnnlib-result img, .cnnlib-result svg { display: block; border: 1px solid #767676; box-sizing: border-box; }
 .cnnlib-result img { image-rendering: pixelated; max-width: 100%; }
+.cnnlib-pad.cnnlib-learning canvas { pointer-events: none; opacity: 0.5; }
+.cnnlib-learning .cnnlib-bars td { visibility: hidden; }
 .cnnlib-pad [role=alert] { color: var(--jp-ui-font-color1, inherit); line-height: 1.35; }
 </style>"""
 
@@ -159,16 +165,23 @@ class DigitPad(widgets.VBox):
             raise ValueError(f"expected a digit from 0 to 9, got {digit!r}")
         if not self.strokes:
             raise ValueError("there is nothing to learn: draw a digit first")
+        if self.drawing:  # otherwise the whole drawing has been classified
+            self._classify()
         if len(self.parts) > 1:
             raise ValueError("there are several digits: draw the one to learn alone")
-        self._predict()
-        if self.corrections and np.array_equal(self.corrections[-1][0], self.image):
-            self.corrections.pop()  # the same drawing again: only the last label counts
-        self._apply_corrections([*self.corrections, (self.image, int(digit))])
+        earlier = self.corrections
+        if earlier and np.array_equal(earlier[-1][0], self.image):  # the same drawing again: only the last label counts
+            if earlier[-1][1] == digit:
+                self._announce(f"This drawing has been learned as {_with_article(digit)} already.")
+                return
+            earlier = earlier[:-1]
+        with self._learning(f"Learning that this is {_with_article(digit)} ..."):
+            self._apply_corrections([*earlier, (self.image, int(digit))])
 
     def undo_correction(self) -> None:
         """Remove the last correction."""
-        self._apply_corrections(self.corrections[:-1])
+        with self._learning("Undoing the last correction ..."):
+            self._apply_corrections(self.corrections[:-1])
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fine-tuned network to a file that `Network.load` reads."""
@@ -200,6 +213,7 @@ class DigitPad(widgets.VBox):
         )
         self.pen_slider.style.description_width = "auto"
         self.pen_slider.layout.width = f"{CANVAS}px"
+        self.pen_slider.layout.order = "1"  # below the canvas, though Tab comes to it before: see _key_down
         self.pen_slider.observe(lambda change: self._finish(), "value")
 
         self.result = widgets.HTML()
@@ -217,19 +231,24 @@ class DigitPad(widgets.VBox):
         ]
         self.undo_correction_button = _button("Undo teaching", self.undo_correction, "Undo the last correction")
         self.save_button = _button("Save", self._save_clicked, "Save the fine-tuned network")
-        self.path_field = widgets.Text("my-model.npz", tooltip="File name", layout=widgets.Layout(width="130px"))
+        self.path_field = widgets.Text("my-model.npz", tooltip="File name", layout={"width": FILE_NAME_WIDTH})
         self.undo_correction_button.disabled = self.save_button.disabled = True
+        self.waiting = [  # while the network learns
+            *(self.clear_button, self.undo_button, self.example_button, self.pen_slider),
+            *(self.steps_toggle, self.maps_toggle, *self.correction_buttons),
+            *(self.undo_correction_button, self.save_button),
+        ]
 
     def _arrange(self) -> list[widgets.Widget]:
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px")
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px", overflow="visible")
         apart = widgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="8px 24px", overflow="visible")
         narrow = widgets.Layout(width=f"{CANVAS + 8}px", padding="1px", flex="0 0 auto", overflow="visible")
         self.result.layout = widgets.Layout(flex="1 1 280px", min_width="0")
         pad = widgets.VBox(
             [
                 widgets.HBox([self.clear_button, self.undo_button, self.example_button], layout=wrap),
-                self.canvas,
                 self.pen_slider,
+                self.canvas,
             ],
             layout=narrow,
         )
@@ -323,6 +342,11 @@ class DigitPad(widgets.VBox):
 
     def _predict(self) -> None:
         """Classify the drawing, and show the prediction."""
+        self._classify()
+        self._show_prediction()
+        self.prediction_time = time.monotonic()
+
+    def _classify(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -337,13 +361,15 @@ class DigitPad(widgets.VBox):
         self.image, self.probabilities = images[-1], p[-1] if strokes else np.zeros_like(p[-1])
         certain = self.drawing or self.corrections or len(self.parts) != 1
         self.is_digit = bool(certain or looks_like_digit(self.image[np.newaxis])[0])
-        picture = _figure(np.hstack(list(images)), "what the network sees", 140)
-        several = f"{self.number} <small>({_percent(self.certainty)})</small>" if len(images) > 1 else ""
-        self.result.value = _RESULT.format(_bars(self.probabilities, self.prediction, self.is_digit, several) + picture)
+        self.picture = _figure(np.hstack(list(images)), "what the network sees", 140)
+
+    def _show_prediction(self) -> None:
+        several = f"{self.number} <small>({_percent(self.certainty)})</small>" if len(self.parts) > 1 else ""
+        bars = _bars(self.probabilities, self.prediction, self.is_digit, several)
+        self.result.value = _RESULT.format(bars + self.picture)
         steps = self._steps_html() if self.steps_toggle.value and self.strokes else ""
         maps = self._feature_maps_html() if self.maps_toggle.value and self.strokes else ""
         self.details.value = "".join(_RESULT.format(part) for part in (steps, maps) if part)
-        self.prediction_time = time.monotonic()
 
     def _describe_prediction(self) -> str:
         if not self.strokes:
@@ -400,6 +426,32 @@ class DigitPad(widgets.VBox):
         except ValueError as error:
             self._announce(f"{error}.".capitalize())
 
+    @contextlib.contextmanager
+    def _learning(self, text: str) -> Iterator[None]:
+        """Say that the network learns, and lock what must wait; if it is interrupted, nothing has been learned."""
+        self._announce(text)
+        bars = _bars(np.zeros(10), None, True, "? <small>learning ...</small>")
+        self.result.value = _RESULT.format(bars + self.picture)
+        self.add_class("cnnlib-learning")
+        for widget in self.waiting:
+            widget.disabled = True
+        corrections = self.corrections
+        parameters = {name: array.copy() for name, array in self.network.parameters().items()}
+        try:
+            yield
+        except BaseException:
+            self.corrections = corrections
+            for name, array in self.network.parameters().items():
+                array[...] = parameters[name]
+            self._predict()
+            self._announce("Learning was interrupted. The network is as it was before.")
+            raise
+        finally:
+            self.remove_class("cnnlib-learning")
+            nothing_learned = [] if self.corrections else [self.undo_correction_button, self.save_button]
+            for widget in self.waiting:
+                widget.disabled = widget in nothing_learned
+
     def _apply_corrections(self, corrections: list[tuple[np.ndarray, int]]) -> None:
         """Fine-tune the network on these corrections, and show what has changed."""
         prediction_before, probability_before = self.prediction, self.probabilities.max()
@@ -409,7 +461,6 @@ class DigitPad(widgets.VBox):
         self.fine_tuner.fine_tune([image for image, _ in corrections], labels)
         seconds = time.perf_counter() - start
         self._predict()
-        self.undo_correction_button.disabled = self.save_button.disabled = not corrections
         sentences = [
             f"Learned in {seconds:.1f} s." if corrections else "The network is as it was before the first correction."
         ]

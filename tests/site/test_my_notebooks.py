@@ -49,6 +49,42 @@ def test_a_copy_has_only_what_jupyterlab_can_show(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_text_of_a_solution_is_folded_and_nothing_else_is_lost(path):
+    notebook = read(path)
+    copy = my_notebooks.readable(notebook)
+    text = markdown(copy)
+    assert [cell.source for cell in copy.cells if cell.cell_type == "markdown" and "jupyter" in cell.metadata] == []
+    between = r"(?s)^```\{solution-start\}.*?^```$(.*?)^```\{solution-end\}\n```$"
+    whole = "\n\0\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    solutions = [part for each in re.findall(between, whole, re.MULTILINE) for part in each.split("\0") if part.strip()]
+    assert "{solution-" not in text and text.count("{dropdown} Solution\n") == len(solutions)
+    for cell in notebook.cells:
+        cell.source = re.sub(r"^```\{solution-.*\n(:class.*\n)?```$", "", cell.source, flags=re.MULTILINE)
+    fences = re.compile(r"^`{3,}(\{dropdown\} Solution)?$", re.MULTILINE)
+    assert fences.sub("", text).split() == fences.sub("", markdown(my_notebooks.readable(notebook))).split()
+
+
+def test_a_solution_is_folded_wherever_it_begins_and_ends():
+    new = nbformat.v4
+    start, end = "```{solution-start} ex-1\n:class: dropdown\n```", "```{solution-end}\n```"
+    texts = [
+        f"Text\n\n{start}",
+        "Why.\n\n```{note}\nSo.\n```",
+        f"{end}\n\nMore\n\n{start}\n\nBecause.\n\n{end}",
+        "Last",
+        end,
+    ]
+    copy = my_notebooks.readable(new.new_notebook(cells=[new.new_markdown_cell(text) for text in texts]))
+    folded = "````{dropdown} Solution\nWhy.\n\n```{note}\nSo.\n```\n````"
+    assert [cell.source for cell in copy.cells] == [
+        "Text",
+        folded,
+        "More\n\n```{dropdown} Solution\nBecause.\n```",
+        "Last",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_copy_tells_neither_what_is_to_be_predicted_nor_that_an_exercise_is_solved(path):
     copy = my_notebooks.readable(read(path))
     for cell in copy.cells:
@@ -226,13 +262,11 @@ WARNINGS = """() => [...document.querySelectorAll(".jp-Notebook [title], .jp-Not
   .map(each => each.textContent)"""
 
 
-@pytest.mark.timed
-def test_jupyterlab_shows_a_copy_without_a_warning(tmp_path: Path, chromium):
-    """And the original with many, so that this test would see one."""
-    shutil.copytree(ROOT / "notebooks", tmp_path / "original", ignore=shutil.ignore_patterns("[!a]*"))
-    my_notebooks.update(tmp_path / "mine")
+@pytest.fixture
+def jupyterlab(tmp_path: Path, chromium):
+    """Return a function that opens a notebook of the folder `tmp_path` in JupyterLab, in a page of its own."""
     with socket.socket() as free:
-        free.bind(("localhost", 0))
+        free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
     options = [
@@ -243,25 +277,86 @@ def test_jupyterlab_shows_a_copy_without_a_warning(tmp_path: Path, chromium):
         f"--ServerApp.root_dir={tmp_path}",
     ]
     command = [sys.executable, "-m", "jupyterlab", *options]
-    log = (tmp_path / "log").open("w")
-    server = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
-    try:
-        found = {}
-        for folder in ("mine", "original"):
-            page = chromium.new_page(viewport={"width": 1300, "height": 3000})
-            for _ in range(60):
-                try:
-                    page.goto(f"http://localhost:{port}/lab/workspaces/{folder}/tree/{folder}/all-gradients.ipynb")
-                    break
-                except Exception:  # it has not started yet
-                    time.sleep(1)
-            page.locator(".jp-Notebook .katex").first.wait_for(timeout=60_000)
-            page.wait_for_timeout(2000)
-            found[folder] = page.evaluate(WARNINGS)
+    pages = []
+
+    def open_page(path: str, **viewport):
+        pages.append(chromium.new_page(viewport=viewport))
+        for _ in range(60):
+            try:
+                pages[-1].goto(f"http://127.0.0.1:{port}/lab/workspaces/{len(pages)}/tree/{path}")
+                return pages[-1]
+            except Exception:  # it has not started yet
+                time.sleep(1)
+        raise TimeoutError("JupyterLab has not started")
+
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
+        yield open_page
+        for page in pages:
             page.close()
-        assert found["mine"] == []
-        assert "eq-dense-matrix-3" in " ".join(found["original"])
-    finally:
         server.terminate()
         server.wait()
-        log.close()
+
+
+@pytest.mark.timed
+def test_jupyterlab_shows_a_copy_without_a_warning(tmp_path: Path, jupyterlab):
+    """And the original with many, so that this test would see one."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "original", ignore=shutil.ignore_patterns("[!a]*"))
+    my_notebooks.update(tmp_path / "mine")
+    found = {}
+    for folder in ("mine", "original"):
+        page = jupyterlab(f"{folder}/all-gradients.ipynb", width=1300, height=3000)
+        page.locator(".jp-Notebook .katex").first.wait_for(timeout=60_000)
+        page.wait_for_timeout(2000)
+        found[folder] = page.evaluate(WARNINGS)
+    assert found["mine"] == []
+    assert "eq-dense-matrix-3" in " ".join(found["original"])
+
+
+# What the pad shows from the moment of a click on: milliseconds, message, answer, and how many buttons are locked.
+WATCH = """() => {
+  const pad = document.querySelector(".cnnlib-pad");
+  window.shown = [];
+  let start = 0, last = "";
+  const look = () => {
+    const state = [pad.querySelector("[role=alert]").textContent, pad.querySelector(".answer").textContent,
+      pad.querySelectorAll("button:disabled").length];
+    if (String(state) !== last) window.shown.push([performance.now() - start, ...state]);
+    last = String(state);
+  };
+  new MutationObserver(look).observe(pad, { subtree: true, childList: true, attributes: true });
+  pad.addEventListener("click", () => { start = performance.now(); window.shown = []; }, true);
+}"""
+
+
+@pytest.mark.timed
+def test_in_jupyterlab_the_pad_says_at_once_that_it_learns(tmp_path: Path, jupyterlab):
+    """Even beside two busy loops: within half a second it says so, and soon its buttons are locked."""
+    code = (
+        "import cnnlib\nfrom cnnlib.digits.sample_drawings import sample_drawings\n"
+        "pad = cnnlib.DigitPad()\npad.draw(sample_drawings()[0][0])\npad"
+    )
+    new = nbformat.v4
+    nbformat.write(new.new_notebook(cells=[new.new_code_cell(code)]), tmp_path / "pad.ipynb")
+    page = jupyterlab("pad.ipynb", width=1280, height=900)
+    page.get_by_role("button", name="Select").click(timeout=60_000)
+    page.locator(".jp-Notebook .cm-content").first.click(timeout=60_000)
+    page.keyboard.press("Shift+Enter")
+    page.locator(".cnnlib-pad canvas").wait_for(timeout=60_000)
+    page.get_by_text("It reads a 0").wait_for()
+    page.evaluate(WATCH)
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        page.locator(".cnnlib-pad button", has_text="8").click()
+        page.get_by_text("Learned in").wait_for(timeout=60_000)
+        page.locator(".cnnlib-pad button:disabled").first.wait_for(state="detached")
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+    shown = page.evaluate("window.shown")
+    assert shown[0][0] < 500 and shown[0][1] == "Learning that this is an 8 ..."
+    learning = [answer for _, message, answer, _ in shown if message.startswith("Learning")]
+    assert "? learning ..." in learning
+    assert next(locked for _, message, _, locked in reversed(shown) if message.startswith("Learning")) == 17
+    assert shown[-1][2].startswith("8 ") and shown[-1][3] == 0

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 
@@ -168,6 +169,13 @@ def test_tab_leaves_the_canvas(pad, monkeypatch):
     assert focused == [pad.steps_toggle, pad.example_button]
 
 
+def test_tab_comes_to_the_pen_before_the_canvas_which_it_leaves_for_the_buttons_below(pad):
+    order = descendants(pad)
+    names = (pad.example_button, pad.pen_slider, pad.canvas, pad.steps_toggle)
+    assert sorted(names, key=order.index) == list(names)
+    assert pad.pen_slider.layout.order == "1" and pad.canvas.layout.order is None  # it stands below
+
+
 def test_pen_width(pad):
     pad.draw(DRAWINGS[0])
     ink = pad.image.sum()
@@ -262,6 +270,78 @@ def test_fine_tune_and_undo(pad):
     pad.draw(DRAWINGS[0])
     assert pad.corrections == [] and pad.undo_correction_button.disabled
     assert np.array_equal(pad.probabilities, before)
+
+
+def waiting(pad):
+    """What must wait while the network learns: all that can be pressed, but the file's name."""
+    kinds = (widgets.Button, widgets.ToggleButton, widgets.FloatSlider)
+    return [widget for widget in descendants(pad) if isinstance(widget, kinds)]
+
+
+def descendants(widget):
+    return [each for child in getattr(widget, "children", ()) for each in (child, *descendants(child))]
+
+
+def test_while_it_learns_it_says_so_and_locks_what_must_wait(pad, monkeypatch):
+    pad.draw(DRAWINGS[0])
+    locked_before = [widget.disabled for widget in waiting(pad)]
+    assert len(waiting(pad)) == 18 and sum(locked_before) == 2  # there is nothing to undo or to save
+    seen, fine_tune = [], pad.fine_tuner.fine_tune
+
+    def learn(*arguments):
+        state = pad.message.value, pad.result.value, pad._dom_classes
+        seen.append((*state, all(widget.disabled for widget in waiting(pad))))
+        fine_tune(*arguments)
+
+    monkeypatch.setattr(pad.fine_tuner, "fine_tune", learn)
+    pad.correction_buttons[8].click()
+    pad.undo_correction_button.click()
+    for (message, result, classes, locked), text in zip(
+        seen, ("Learning that this is an 8 ...", "Undoing the last correction ..."), strict=True
+    ):
+        assert message == f'<div role="alert">{text}</div>'
+        assert 'class="answer">? <small>learning ...</small>' in result and "class=top" not in result
+        assert "cnnlib-learning" in classes and locked
+    assert "cnnlib-learning" not in pad._dom_classes
+    assert [widget.disabled for widget in waiting(pad)] == locked_before
+    assert "learning" not in pad.result.value and "cnnlib-learning canvas { pointer-events: none" in pad_module.STYLE
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_learning_that_is_interrupted_leaves_the_network_as_it_was(pad, monkeypatch, error):
+    pad.draw(DRAWINGS[0])
+    pad.fine_tune(6)
+    before = pad.probabilities.copy()
+
+    def stopped(*arguments):
+        for array in pad.network.parameters().values():
+            array += 1
+        raise error
+
+    monkeypatch.setattr(pad.fine_tuner, "fine_tune", stopped)
+    for action in (lambda: pad.fine_tune(3), pad.undo_correction):
+        with pytest.raises(error):
+            action()
+        assert [label for _, label in pad.corrections] == [6]
+        assert np.array_equal(pad.probabilities, before) and 'class="answer">6 ' in pad.result.value
+        assert "Learning was interrupted" in pad.message.value
+        assert not any(widget.disabled for widget in waiting(pad)) and "cnnlib-learning" not in pad._dom_classes
+
+
+def test_what_has_been_learned_is_not_learned_again(pad, monkeypatch):
+    """As when somebody presses a button twice, before it is locked."""
+    pad.draw(DRAWINGS[0])
+    pad.fine_tune(6)
+    monkeypatch.setattr(pad.fine_tuner, "fine_tune", None)
+    pad.correction_buttons[6].click()
+    assert "This drawing has been learned as a 6 already." in pad.message.value and len(pad.corrections) == 1
+
+
+def test_a_drawing_is_learned_as_it_is_while_the_pen_is_down(pad):
+    for point in DRAWINGS[0][0]:
+        send(pad, "mouse_move" if pad.strokes else "mouse_down", *point)
+    pad.fine_tune(6)
+    assert np.array_equal(pad.corrections[0][0], cnnlib.rasterize([[tuple(point) for point in DRAWINGS[0][0]]]))
 
 
 def test_fine_tuning_leaves_the_given_network_alone():
