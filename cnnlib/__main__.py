@@ -21,7 +21,7 @@ from click.core import ParameterSource
 import cnnlib
 from cnnlib.data_parallel import Communicator, started_by_mpiexec
 from cnnlib.digits.augmentation import Distortion, variants
-from cnnlib.digits.datasets import DataNotFoundError, Dataset
+from cnnlib.digits.datasets import DIGITS, DataNotFoundError, Dataset
 from cnnlib.digits.models import ARCHITECTURES
 from cnnlib.files import atomic_write, check_writable
 from cnnlib.schedules import SCHEDULES
@@ -52,7 +52,7 @@ data_option = click.option(
     help="The data set; `digits` is the small one that comes with the package. Or your own: a folder with a sub-folder "
     "of pictures for each class, a CSV file, or an IDX file of images such as EMNIST's.",
 )
-WEIGHT_DECAY = 5e-4
+LEARNING_RATE, WEIGHT_DECAY = 0.05, 5e-4
 MAX_NOTE = 1_000  # characters that `info` prints of each note
 new_file = click.Path(dir_okay=False, path_type=Path)
 old_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -157,7 +157,20 @@ def classes_of(network: cnnlib.Network) -> tuple[str, ...]:
     names = network.notes.get("classes")
     if isinstance(names, list) and all(isinstance(name, str) for name in names) and (len(names),) == network.shapes[-1]:
         return tuple(names)
-    return tuple("0123456789")
+    return DIGITS
+
+
+def check_class_names(network: cnnlib.Network, found: Dataset) -> None:
+    """Raise an error if a network's outputs are known to be called otherwise than the classes of a data set."""
+    names = network.notes.get("classes")
+    if not isinstance(names, list):  # of a data set that has a name, by which the same classes are meant
+        names = DIGITS if network.notes.get("data") in ("MNIST", "UCI Optdigits") else found.classes
+    if tuple(names) != found.classes:
+        ours, theirs = (printable(", ".join(map(str, each))) for each in (names, found.classes))
+        raise ValueError(
+            f"the model was trained on the classes {ours}, but those of {found.name} are {theirs}: "
+            "no share of right answers would mean anything"
+        )
 
 
 def percent(p: float) -> str:
@@ -187,8 +200,9 @@ def load_model(path: Path | None, classes: int | None = None) -> cnnlib.Network:
     network = cnnlib.Network.load(path) if path else cnnlib.load_pretrained()
     expected = (1, 28, 28), (len(classes_of(network)) if classes is None else classes,)
     if (network.input_shape, network.shapes[-1]) != expected:
+        what = path or "the model that comes with the package"
         raise ValueError(
-            f"{path} is a network from {network.input_shape} to {network.shapes[-1]}, "
+            f"{what} is a network from {network.input_shape} to {network.shapes[-1]}, "
             f"expected one from {expected[0]} to {expected[1]}"
         )
     return network
@@ -248,7 +262,7 @@ def data(name: str) -> None:
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="lenet5", show_default=True)
 @click.option("--epochs", type=click.IntRange(1, 1_000_000), default=5, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=64, show_default=True)
-@click.option("--learning-rate", "--rate", type=FiniteRange(0, min_open=True), default=0.05, show_default=True)
+@click.option("--learning-rate", "--rate", type=FiniteRange(0, min_open=True), default=LEARNING_RATE, show_default=True)
 @click.option("--weight-decay", type=FiniteRange(0), default=WEIGHT_DECAY, show_default=True)
 @click.option("--schedule", type=click.Choice(list(SCHEDULES)), default="one_cycle", show_default=True)
 @click.option(
@@ -321,7 +335,7 @@ def train(
     cut = len(images.train_images) * 11 // 12
     parts = (images.train_images, images.train_labels)
     x, t = (part[:cut] for part in parts)
-    if augment and images.classes == tuple("0123456789"):
+    if augment and images.classes == DIGITS:
         x, t = (
             np.concatenate(pair) for pair in zip((x, t), variants(x, t, 0.5, np.random.default_rng(seed)), strict=True)
         )
@@ -361,7 +375,7 @@ def train(
             f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
     except FloatingPointError as error:
-        option = f"--learning-rate {learning_rate / 10:.3g}"
+        option = f"--learning-rate {min(learning_rate / 10, LEARNING_RATE):.3g}"
         if learning_rate * weight_decay > 1 and weight_decay > learning_rate:
             option = f"--weight-decay {WEIGHT_DECAY}"
         advice = f"{this_program()} {command} {option} --restart"
@@ -396,7 +410,7 @@ def train(
         with drawing_to(plot):
             plot_history(history)
     click.echo(f"The history is in {output.with_suffix('.csv')}{f', and drawn in {plot}' if plot else ''}.")
-    what = "digit" if images.classes == tuple("0123456789") else "picture"
+    what = "digit" if images.classes == DIGITS else "picture"
     click.echo(f"Read a {what} with it: {this_program()} predict my-{what}.png --model {shlex.quote(str(output))}")
 
 
@@ -448,7 +462,7 @@ def predict(
                 if len(images) > 1:
                     raise click.UsageError(f"{option} draws one image, but there are {len(images)}")
         probabilities(network, np.ones((1, 28, 28), np.float32))  # an error if it does not classify
-        reject = classes_of(network) == tuple("0123456789") if reject is None else reject
+        reject = classes_of(network) == DIGITS if reject is None else reject
         read = [predict_image(path, network, reject, figure, show, own=model is not None) for path in images]
         if not show and (without := [path for path, n in zip(images, read, strict=True) if n == 0]):
             what = f"{this_program()} predict {shlex.quote(printable(str(without[0]), ''))} --show steps.png"
@@ -459,7 +473,7 @@ def predict(
     figure = figure or Path("models/predictions.png")
     check_output("--figure", figure, model)
     found = load_data(name)
-    load_model(model, len(found.classes))
+    check_class_names(load_model(model, len(found.classes)), found)
     p = probabilities(network, found.test_images)
     guesses = p.argmax(axis=1)
     right = guesses == found.test_labels

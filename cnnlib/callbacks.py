@@ -6,11 +6,14 @@ Each is a `Callback`: something that is called after each step and each epoch, a
 import collections
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import math
 import os
+import re
 import time
+import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from cnnlib.checks import check_choice, check_finite, check_number, check_path, check_positive_int, to_numpy
-from cnnlib.files import atomic_write, exclusive
+from cnnlib.files import atomic_write, exclusive, message_of
 from cnnlib.losses import Loss
 from cnnlib.optimizers import Optimizer
 from cnnlib.saving import load_checkpoint, restore_checkpoint, save_checkpoint
@@ -44,8 +47,10 @@ class Run:
         How many epochs are complete, and which step of the present one is being taken, from 0.
     scale : float
         What the schedule said at the last step.
-    loss, accuracy, batch_size : float, float, int
+    loss, accuracy : float
         Of the last batch, before its step.
+    batch : tuple of ndarray
+        That batch itself, examples and targets; `batch_size` is how many examples it holds.
     history : dict of str to list of float
     arrays : dict of str to ndarray
         Further arrays that belong into checkpoints; their names begin with that of a callback and a dot.
@@ -66,11 +71,16 @@ class Run:
     scale: float = 1.0
     loss: float = math.nan
     accuracy: float = math.nan
-    batch_size: int = 0
+    batch: tuple[np.ndarray, np.ndarray] = (np.empty(0), np.empty(0))
     history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     stop: bool = False
+
+    @property
+    def batch_size(self) -> int:
+        """How many examples the last batch holds."""
+        return len(self.batch[1])
 
     @property
     def progress(self) -> float:
@@ -117,11 +127,17 @@ def notify(callbacks: Sequence[Callback], event: str, run: Run) -> None:
 
 
 @contextlib.contextmanager
-def begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[None]:
+def begun(run: Run, callbacks: list[Callback]) -> Iterator[None]:
     """Begin a run, and end it, whatever ends it.
 
-    First of all, a checkpoint brings the run to where it was: the other callbacks shall begin there.
+    First of all, a checkpoint brings the run to where it was: the other callbacks shall begin there. The check for
+    numbers that are not finite comes twice: once before the callbacks of the user, so that they see none, and once
+    behind them, for what they change, before a checkpoint is written.
     """
+    finite = next((callback for callback in callbacks if isinstance(callback, FiniteCheck)), FiniteCheck())
+    finite.loss = next((callback.loss for callback in callbacks if isinstance(callback, History)), None)
+    last = next((index for index, each in enumerate(callbacks) if isinstance(each, Checkpoint)), len(callbacks))
+    callbacks.insert(last, finite)
     with contextlib.ExitStack() as stack:
         for callback in callbacks:
             if isinstance(callback, Checkpoint):
@@ -131,41 +147,104 @@ def begun(run: Run, callbacks: Sequence[Callback]) -> Iterator[None]:
             yield
         finally:
             notify(callbacks, "on_train_end", run)
+        finite.look(run)
 
 
 class FiniteCheck(Callback):
-    """Stops a run whose numbers are no longer finite; the network then has the weights of its last good epoch."""
+    """Stops a run whose numbers are no longer finite; the network then has the weights of its last good epoch.
+
+    They are those of the network, and those that the optimizer remembers. The loss of a batch is that before its step,
+    so that of the last batch of an epoch is computed once more: weights may be finite, and yet so large that nothing
+    else is.
+    """
+
+    loss: Loss | None = None
 
     def on_train_begin(self, run: Run) -> None:
         self.first_loss: Any = None  # a number from the first step on
+        self.good_epoch = run.epoch
+        self.looked_epoch = 0  # at whose end this was the first callback, and found nothing
+        for name, array in optimizer_arrays(run).items():
+            check_finite(f"{name} of {run.optimizer!r}", array)
         self.good = {name: check_finite(name, array).copy() for name, array in run.network.saved_arrays().items()}
 
     def on_step_end(self, run: Run) -> None:
         self.first_loss = run.loss if self.first_loss is None else self.first_loss
         if not math.isfinite(run.loss):
-            self.stop(run, f"the loss became {run.loss}", run.epoch)
+            self.stop(run, f"the loss became {run.loss}", run.epoch + 1, self.cause(run))
 
     def on_epoch_end(self, run: Run) -> None:
-        for name, array in run.network.saved_arrays().items():
-            if not np.isfinite(array).all():
-                self.stop(run, f"{name} is no longer finite", run.epoch - 1)
+        self.look(run)
+        if self.looked_epoch < run.epoch:
+            self.look_at_loss(run)
+            self.looked_epoch = run.epoch
+            return
+        self.good_epoch = run.epoch
         for name, array in run.network.saved_arrays().items():
             self.good[name][...] = array
 
-    def stop(self, run: Run, what: str, epoch: int) -> None:
+    def look(self, run: Run) -> None:
+        """Stop the run if a number of the network, or one that the optimizer remembers, is not finite."""
+        for name, array in (run.network.saved_arrays() | optimizer_arrays(run)).items():
+            if not np.isfinite(array).all():
+                cause = "A callback has changed it." if self.looked_epoch == run.epoch else self.cause(run, name)
+                self.stop(run, f"{name} is no longer finite", run.epoch, cause)
+        new = run.history["validation_loss"][self.good_epoch :]
+        if new and not math.isfinite(new[-1]):
+            self.stop(run, f"the validation loss became {new[-1]}", run.epoch, self.cause(run))
+
+    def look_at_loss(self, run: Run) -> None:
+        """Stop the run if the loss of the last batch is not finite after its step."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = 0.0 if self.loss is None else run.network.evaluate(*run.batch, self.loss)[0]
+        if not math.isfinite(loss):
+            self.stop(run, f"the loss of the last batch became {loss} by its step", run.epoch, self.cause(run))
+
+    def cause(self, run: Run, name: str = "") -> str:
+        """Return what has probably gone wrong, and what to try."""
+        learning_rate = run.optimizer.learning_rate * run.scale
+        decay = learning_rate * run.optimizer.weight_decay
+        if not math.isfinite(self.first_loss):
+            return (
+                "No step had been taken: the numbers in x, or the weights, are too large, or those of the targets or "
+                "of the loss."
+            )
+        if " of " in name:
+            cause = "The gradients are too large: the numbers in x, in the targets or in the loss may be. Or the"
+        elif name.startswith("running_"):
+            cause = "The numbers in x, or between the layers, are too large. Or the"
+        elif abs(run.scale) > 1:
+            cause = f"The schedule returned {run.scale:.3g}, a scale of the learning rate: expected at most 1. Or the"
+        else:
+            cause = "The"
+        # Above 1, hardly any rate works, and what is a little smaller than a huge one is no advice.
+        cause += f" learning rate is too high: try one below {min(learning_rate, run.optimizer.learning_rate, 1):.3g}."
+        if decay > 1:
+            cause += f" Or the weight decay is: times the learning rate it is {decay:.3g}, and should be far below 1."
+        return cause
+
+    def stop(self, run: Run, what: str, epoch: int, cause: str) -> None:
         """Give the network its last good weights, and raise a FloatingPointError."""
         for name, array in run.network.saved_arrays().items():
             array[...] = self.good[name]
-        learning_rate = run.optimizer.learning_rate * run.scale
-        cause = f"The learning rate is too high: try one below {learning_rate:.3g}."
-        if (decay := learning_rate * run.optimizer.weight_decay) > 1:
-            cause += f" Or the weight decay is: times the learning rate it is {decay:.3g}, and should be far below 1."
-        if not math.isfinite(self.first_loss):
-            cause = "No step had been taken: the numbers in x, or the weights, are too large."
+        run.optimizer.steps = 0  # what it remembers is of no use: it begins anew, so that it can be used again
+        first = "" if self.first_loss is None else f"; the first loss was {self.first_loss:.3g}"
+        weights = f"of epoch {self.good_epoch}" if self.good_epoch else "that it began with"
         raise FloatingPointError(
-            f"{what} in epoch {epoch + 1}, step {run.step + 1}; the first loss was {self.first_loss:.3g}. {cause} "
-            f"The network has the weights {f'of epoch {epoch}' if epoch else 'that it began with'} again."
+            f"{what} in epoch {epoch}, step {run.step + 1}{first}. {cause} The network has the weights {weights} again."
         )
+
+
+def optimizer_arrays(run: Run) -> dict[str, np.ndarray]:
+    """Return what the optimizer remembers, under names such as "velocity of W0"."""
+    if not run.optimizer.steps:
+        return {}
+    names = run.network.parameters()
+    return {
+        f"{kind} of {name}": array
+        for kind, arrays in run.optimizer.state.items()
+        for name, array in zip(names, arrays, strict=False)
+    }
 
 
 class History(Callback):
@@ -196,10 +275,11 @@ class History(Callback):
         history["batch_loss"].extend(self.losses)
         history["learning_rate"].append(run.optimizer.learning_rate * run.scale)
         if self.validation is not None:
-            if run.communicator is None:
-                value, share = run.network.evaluate(*self.validation, self.loss)
-            else:
-                value, share = run.communicator.evaluate(run.network, *self.validation, self.loss)
+            with np.errstate(over="ignore", invalid="ignore"):  # FiniteCheck says it better
+                if run.communicator is None:
+                    value, share = run.network.evaluate(*self.validation, self.loss)
+                else:
+                    value, share = run.communicator.evaluate(run.network, *self.validation, self.loss)
             history["validation_loss"].append(value)
             history["validation_accuracy"].append(share)
         history["seconds"].append(time.perf_counter() - self.start)
@@ -234,7 +314,7 @@ class Checkpoint(Callback):
     def load(self, run: Run) -> tuple[dict[str, np.ndarray], dict]:
         """Return what the file says of the run; without one, the run begins, and writes it."""
         if not os.path.exists(self.path):
-            save_checkpoint(self.path, run)
+            self.save(run)
         elif not self.resume:
             raise FileExistsError(
                 f"{self.path} is there already: pass resume=True to go on with that run, or remove it"
@@ -243,15 +323,60 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         if run.is_main:
+            self.save(run)
+
+    def save(self, run: Run) -> None:
+        """Write the file; ValueError if it could not be resumed: then the one that is there stays as it is."""
+        try:
             save_checkpoint(self.path, run)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"the state of this run cannot be written to {self.path}, since nobody could resume it: "
+                f"{message_of(error)}"
+            ) from error
 
 
 def describe(run: Run, batch_size: int, seed: int, functions: tuple, data: tuple[np.ndarray, ...]) -> dict:
-    """Return what a checkpoint says of a run: of a function its name, of an object how it is printed."""
+    """Return what a checkpoint says of a run; of functions and objects see `describe_function`."""
     settings = {"epochs": run.epochs, "batch_size": int(batch_size), "seed": seed, "network": run.network.config}
     for name, setting in zip(("optimizer", "loss", "schedule", "augment"), (run.optimizer, *functions), strict=True):
-        settings[name] = getattr(setting, "__name__", repr(setting))
+        settings[name] = describe_function(setting)
     return settings | {"data": fingerprint(*data)}
+
+
+def describe_function(value) -> str:
+    """Return a text for a function or an object that is the same in every process, and another for another one.
+
+    A function of the library is its name, one of the user its name and a checksum of its code: two can have one name,
+    such as ``<lambda>``. An object is how it is printed, without its address in memory; if there is one, so that it is
+    not printed by its settings, these are added.
+    """
+    if isinstance(value, functools.partial):
+        return f"partial{tuple(map(describe_function, (value.func, *value.args, *sorted(value.keywords.items()))))}"
+    if isinstance(value, types.MethodType):
+        return f"{describe_function(value.__self__)}.{describe_function(value.__func__)}"
+    if isinstance(value, types.FunctionType):
+        if value.__module__.startswith("cnnlib."):
+            return value.__name__
+        cells = [describe_function(cell.cell_contents) for cell in value.__closure__ or ()]
+        parts = [*code_parts(value.__code__), *map(describe_function, value.__defaults__ or ()), *cells]
+        return f"{value.__name__} {hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", plain := repr(value))
+    if text == plain or not hasattr(value, "__dict__"):
+        return text
+    settings = {name: describe_function(each) for name, each in sorted(vars(value).items())}
+    return f"{text} {settings}"
+
+
+def code_parts(code: types.CodeType) -> list[str]:
+    """Return texts of which each change of a function's code changes one; its names, comments and lines are not."""
+    parts = [code.co_code.hex(), *code.co_names]
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            parts += code_parts(constant)
+        else:  # the order within a set changes from process to process
+            parts.append(repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant))
+    return parts
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

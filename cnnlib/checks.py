@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 DTYPES = ("float32", "float64")
+STORED = (*DTYPES, "uint8")  # what an array in a file may be
 # What is more than these is a slip of the keyboard, or a file that means harm.
 MAX_WEIGHTS = 10**8  # of one layer; 400 MB in float32
 MAX_PADDING, MAX_STRIDE, MAX_CLASSES = 1_000, 1_000_000, 1_000_000
 MAX_LAYERS, MAX_DEPTH = 1_000, 20  # in a row, and in one another, in a file
+HISTORY = {"loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "learning_rate", "batch_loss"}
 
 
 def on_device(array) -> bool:
@@ -552,17 +554,40 @@ def _check_integer_scale(network, x: np.ndarray) -> None:
         warnings.warn(
             "x are images in uint8 with nothing above 1, which are divided by 255 as pixels from 0 to 255 are: "
             "if it is a mask, pass x.astype(bool)",
-            stacklevel=5,
+            stacklevel=_levels_to_caller(),
         )
 
 
-def check_targets(t: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return targets if they have that shape, (N, *output_shape); a ValueError otherwise."""
+def _levels_to_caller() -> int:
+    """Return the `stacklevel` of a warning that shall name the line that called the library.
+
+    Python prints a warning once for each line: of a line of the library, it would be once for all.
+    """
+    frame, levels = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "cnnlib":
+        frame, levels = frame.f_back, levels + 1
+    return max(levels, 1)
+
+
+def check_targets(t: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return targets if they have that shape, (N, *output_shape), and fit into that dtype; a ValueError otherwise."""
     if t.shape != shape:
         raise ValueError(
             f"{shape[0]} examples need targets of shape ({', '.join(map(str, shape))}), got an array of shape {t.shape}"
         )
+    if t.size and t.dtype.kind == "f" and t.dtype.itemsize > dtype.itemsize:
+        largest = max(t.max(), -t.min())
+        if np.finfo(dtype).max < largest < np.inf:
+            raise ValueError(f"targets holds numbers up to {largest:g}, which are too large for {dtype}")
     return t
+
+
+def check_augmented(examples: np.typing.ArrayLike, count: int) -> np.ndarray:
+    """Return what `augment` has made of so many examples; TypeError or ValueError if it is something else."""
+    examples = as_array("what augment returns", examples)
+    if examples.ndim == 0 or len(examples) != count:
+        raise ValueError(f"what augment returns must be {count} examples, as x is, got {shown(examples)}")
+    return examples
 
 
 def check_examples(network, x: np.ndarray, t: np.ndarray, loss) -> tuple[np.ndarray, np.ndarray]:
@@ -686,14 +711,19 @@ def check_same_run(found: dict, settings: dict) -> None:
             raise ValueError(f"it belongs to a run with another {name}{what}")
 
 
-def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> None:
-    """Raise an error unless everything that `restore_checkpoint` uses is there and as it must be."""
+def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> tuple[dict[str, np.ndarray], dict]:
+    """Return what is given if everything that `restore_checkpoint` uses is there and as it must be; or an error.
+
+    A callback may have added to the history: such a list may have any length.
+    """
     steps, history = description["steps"], description["history"]
     epochs = len(history["loss"])
-    if type(steps) is not int or steps != run.steps * epochs or epochs > run.epochs or [*history] != [*run.history]:
+    if type(steps) is not int or steps != run.steps * epochs or epochs > run.epochs or HISTORY - {*history}:
         raise ValueError("its history does not fit its number of steps")
     for name, values in history.items():
         lengths = {"batch_loss": (steps,), "loss": (epochs,), "learning_rate": (epochs,)}.get(name, (0, epochs))
+        if type(values) is list and (name not in HISTORY or (name.startswith("validation") and len(values) < epochs)):
+            lengths = (len(values),)
         if type(values) is not list or len(values) not in lengths or {*map(type, values)} - {int, float}:
             raise ValueError(f"its {name} must be a list of {lengths[-1]} numbers")
         if any(type(value) is int and abs(value) >= 2**53 for value in values):
@@ -710,6 +740,11 @@ def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> None:
     for name in arrays.keys() - expected.keys():
         if "." not in name:
             raise ValueError(f"{name} does not belong there")
+        if not (isinstance(arrays[name], np.ndarray) or on_device(arrays[name])) or arrays[name].dtype not in STORED:
+            raise TypeError(f"{name} must be an array of {', '.join(STORED)}, got {shown(arrays[name])}")
+    for name, array in arrays.items():
+        check_finite(name, array)
+    return arrays, description
 
 
 # Images of digits

@@ -128,7 +128,7 @@ class Network(Sequential):
         t, shape = as_array("targets", t), self.shapes[-1]
         if t.ndim == len(shape) and shape[0] > 1:
             t = one_hot(t, shape[0], self.dtype)
-        return check_targets(t, (N, *shape)).astype(self.dtype, copy=False)
+        return check_targets(t, (N, *shape), self.dtype).astype(self.dtype, copy=False)
 
     def predict(self, x: np.ndarray, batch_size: int = 128) -> np.ndarray:
         """Return the output for any number of examples: with a softmax at the end, their probabilities (N, M).

@@ -106,7 +106,7 @@ def save_checkpoint(path: str | os.PathLike, run) -> None:
         "rng": run.rng.bit_generator.state,
         "history": run.history,
     }
-    write_arrays(path, arrays, description)
+    write_arrays(path, *checks.check_state(arrays, description, run))  # what is saved can be resumed
 
 
 def load_checkpoint(path: str | os.PathLike, run) -> tuple[dict[str, np.ndarray], dict]:

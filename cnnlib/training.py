@@ -127,9 +127,9 @@ def run_epoch(run: Run, network, x, t, batch_size: int, loss: Loss, schedule, au
         for step, batch in enumerate(shuffled_batches(len(x), batch_size, run.rng)):
             run.step = step
             run.scale = checks.check_number(f"what the schedule returns at {run.progress:.3g}", schedule(run.progress))
-            examples = x[batch] if augment is None else augment(x[batch], run.rng)
+            examples = x[batch] if augment is None else checks.check_augmented(augment(x[batch], run.rng), len(batch))
             result = train_step(network, examples, t[batch], run.optimizer, loss, run.scale, run.communicator)
-            run.loss, run.accuracy, run.batch_size = *result, len(batch)
+            run.loss, run.accuracy, run.batch = *result, (examples, t[batch])
             notify(callbacks, "on_step_end", run)
     run.epoch += 1
     notify(callbacks, "on_epoch_end", run)
@@ -197,7 +197,7 @@ def accuracy(y: np.ndarray, t: np.ndarray) -> float:
         If the shapes differ or are not (N, M, ...), or if there are no examples.
     """
     y, t = checks.check_scores(y, t)
-    if np.isnan(y.sum() + t.sum()):
+    if np.isnan(y.max() + t.max()):  # a maximum is NaN if one number is
         return np.nan
     if y.shape[1] == 1:
         return float(np.mean((y > 0.5) == (t > 0.5)))

@@ -5,7 +5,7 @@ A box is ``(top, left, bottom, right)`` in pixels; bottom and right lie outside 
 
 import numpy as np
 
-from cnnlib.checks import as_float_array, check_finite, check_instance, check_number
+from cnnlib.checks import as_float_array, check_finite, check_instance, check_int, check_number
 from cnnlib.digits.scenes import SIZE, Scenes
 from cnnlib.layers import Sigmoid, Softmax
 from cnnlib.losses import one_hot
@@ -84,6 +84,14 @@ def as_boxes(boxes: np.typing.ArrayLike) -> np.ndarray:
     return boxes
 
 
+def as_scores(scores: np.typing.ArrayLike, boxes: np.typing.ArrayLike) -> np.ndarray:
+    """Return a score for each box as an array (k,) of float64; TypeError or ValueError if they are none."""
+    scores = check_finite("scores", as_float_array("scores", scores, np.float64))
+    if scores.shape != (len(as_boxes(boxes)),):
+        raise ValueError(f"scores must be a number for each of {len(as_boxes(boxes))} boxes, got {scores.shape}")
+    return scores
+
+
 def suppress(boxes: np.ndarray, scores: np.ndarray, max_iou: float) -> np.ndarray:
     """Non-maximum suppression: of boxes that overlap by more than `max_iou`, keep the one with the highest score.
 
@@ -92,7 +100,8 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, max_iou: float) -> np.ndarra
     ndarray of int
         Which boxes are kept, surest first.
     """
-    order, kept = np.argsort(-scores, kind="stable"), []
+    check_number("max_iou", max_iou, "[0, 1]")
+    order, kept = np.argsort(-as_scores(scores, boxes), kind="stable"), []
     overlaps = iou(boxes, boxes)
     for index in order:
         if all(overlaps[index, other] <= max_iou for other in kept):
@@ -111,6 +120,8 @@ def average_precision(found: list, scenes: Scenes, label: int, min_iou: float = 
     Everingham, Van Gool, Williams, Winn and Zisserman (2010), "The Pascal visual object classes (VOC) challenge".
     """
     check_instance("scenes", scenes, Scenes, "a Scenes, as make_scenes returns")
+    check_int("label", label, 0, 9)
+    check_number("min_iou", min_iou, "[0, 1]")
     if not isinstance(found, list) or len(found) != len(scenes):
         raise ValueError(f"found must be a list with an entry for each of {len(scenes)} scenes, as decode returns")
     entries = [

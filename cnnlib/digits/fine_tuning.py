@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnlib.blas import one_blas_thread
-from cnnlib.checks import check_images, check_int, check_positive_int
+from cnnlib.checks import as_array, check_images, check_int, check_positive_int
 from cnnlib.digits.augmentation import Distortion
 from cnnlib.digits.datasets import load_digits
 from cnnlib.losses import CategoricalCrossEntropy, one_hot
@@ -98,8 +98,7 @@ class FineTuner:
             Decides which ones, and how they are distorted.
         """
         network, steps, seed = self.network, check_positive_int("steps", steps), check_int("seed", seed, minimum=0)
-        images = check_images("images", images, 3, "(N, 28, 28)") if len(images) else np.zeros((0, 28, 28))
-        labels = np.asarray(labels)
+        images, labels = as_drawings(images), as_array("labels", labels)
         if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
             raise TypeError(
                 f"labels must be whole numbers from 0 to 9, of shape (N,); got {labels.dtype} of shape {labels.shape}"
@@ -127,3 +126,10 @@ class FineTuner:
         for name, array in network.parameters().items():
             initial = self.initial_parameters[name]
             array[...] = initial + mix * (array - initial)
+
+
+def as_drawings(images: ArrayLike) -> np.ndarray:
+    """Return images as an array (N, 28, 28), also if there are none; TypeError or ValueError if they are no images."""
+    if isinstance(images, list | tuple) and not images:
+        return np.zeros((0, 28, 28))
+    return check_images("images", images, 3, "(N, 28, 28)")

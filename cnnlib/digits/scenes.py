@@ -15,8 +15,8 @@ from cnnlib.checks import (
     as_array,
     check_images,
     check_instance,
+    check_int,
     check_number,
-    check_positive_int,
     check_rng,
     check_shape,
     shown,
@@ -27,6 +27,7 @@ INK = 64  # of 255: what a pixel needs at least to belong to a digit
 BACKGROUND = 10  # the class of the other pixels
 ATTEMPTS = 1_000  # to place a digit
 SCENE_ATTEMPTS = 20
+MAX_SCENES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,11 @@ def make_scenes(
     if len(labels) != len(images) or not np.isin(labels, range(BACKGROUND)).all():
         raise ValueError(f"labels must be a digit, 0 to 9, for each of {len(images)} images, got {shown(labels)}")
     least, most = check_pair("digits", check_shape("digits", digits, minimum=1))
+    check_instance("heights", heights, Sequence, "a pair of numbers, such as (12, 30)")
     low, high = check_pair("heights", [check_number("heights", height, f"[1, {SIZE}]") for height in heights])
     check_number("max_overlap", max_overlap, "[0, 1]")
     scenes = Scenes(
-        np.zeros((check_positive_int("count", count), SIZE, SIZE), np.uint8),
+        np.zeros((check_int("count", count, 1, MAX_SCENES), SIZE, SIZE), np.uint8),
         [],
         [],
         np.full((count, SIZE, SIZE), BACKGROUND, np.uint8),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -91,10 +92,29 @@ def test_stopped_and_resumed(folder, monkeypatch):
     assert (folder / "resumed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
 
 
-def test_a_rate_that_is_too_high_is_explained():
-    output = run(*TRAIN, "--rate", 1e30, code=1)
-    assert "the learning rate is too high" in output.lower() and "--learning-rate 1e+29 --restart" in output
-    run(*TRAIN, "--learning-rate", 0.05, "--restart")  # the advice can be followed
+@pytest.mark.parametrize(
+    "options",
+    [["--rate", "1e30"], ["--rate", "1e40", "--batch-size", "100000", "--epochs", "1"], ["--weight-decay", "1e30"]],
+)
+def test_the_advice_works_to_the_letter(options, monkeypatch):
+    """A tenth of a learning rate of 1e40 would be no better, and be followed by forty more."""
+    monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, *options])
+    output = run(*sys.argv[1:], code=1)
+    assert "the learning rate is too high" in output.lower()
+    run("train", *shlex.split(output.split("For example: ")[1].split(" train ")[1]))
+
+
+def test_a_model_of_other_classes_is_refused(folder):
+    """As many of them are not the same ones: the share of right answers would be one of chance."""
+    for name in "abcdefghij":
+        (folder / "letters" / name).mkdir(parents=True)
+        for number in range(3):
+            draw_seven(folder / "letters" / name / f"{number}.png", size=28, pen=2)
+    output = run("predict", "--data", "letters", code=1)
+    assert "trained on the classes 0, 1, 2" in output and "those of letters are a, b, c" in output and "%" not in output
+    shutil.rmtree(folder / "letters" / "j")
+    output = run("predict", "--data", "letters", code=1)
+    assert output.startswith("Error: the model that comes with the package is a network from")
 
 
 def draw_seven(path, dark_on_light=True, size=300, pen=24):
@@ -331,7 +351,7 @@ def test_what_should_not_happen_is_told_without_a_traceback(monkeypatch):
 def test_the_advice_can_be_pasted(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--rate", "1e30", "--output", "my models/a b.npz"])
     output = run(*sys.argv[1:], code=1)
-    assert "--output 'my models/a b.npz'" in output and "--learning-rate 1e+29 --restart" in output
+    assert "--output 'my models/a b.npz'" in output and "--learning-rate 0.05 --restart" in output
     monkeypatch.setattr(sys, "argv", ["cnnlib", *TRAIN, "--weight-decay", "1e6", "--checkpoints", "others"])
     output = run(*sys.argv[1:], code=1)
     assert "Or the weight decay is" in output and "--weight-decay 0.0005 --restart" in output

@@ -210,3 +210,16 @@ def test_the_rounding_of_large_outputs_is_no_wrong_gradient():
     layer = cnnlib.Dense(2, 2, rng=0, dtype=np.float64)
     layer.b[:] = 1e6
     cnnlib.gradient_check(layer, np.random.default_rng(0).standard_normal((3, 2)))
+
+
+def test_a_loss_near_zero_is_rounded_as_one_is():
+    """The loss is log(1 + 1e-13): what is rounded is the 1, and the difference is nothing but rounding."""
+    targets = [[1, 0, 0]]
+    cnnlib.gradient_check(cnnlib.SoftmaxCrossEntropy(), [[30, -30, 0]], targets)
+
+    class Wrong(cnnlib.SoftmaxCrossEntropy):
+        def gradient(self, z, t):
+            return 1.001 * super().gradient(z, t)
+
+    with pytest.raises(cnnlib.GradientError):
+        cnnlib.gradient_check(Wrong(), [[3, -3, 0]], targets)

@@ -1,5 +1,6 @@
 """A run that was killed, at any moment, and resumed ends with the same bits as one that was not."""
 
+import functools
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 import cnnlib
 from cnnlib import saving
+from cnnlib.callbacks import describe_function
 from cnnlib.digits.augmentation import Distortion
 
 # How often the kill test kills; `make kill-test` asks for a hundred.
@@ -108,6 +110,110 @@ def test_another_run_is_refused(tmp_path, changes, message):
     train(tmp_path / "checkpoint.npz")
     with pytest.raises(ValueError, match=message):
         train(tmp_path / "checkpoint.npz", **changes)
+
+
+def ramp(progress, start=1.0):
+    return start * (1 - progress)
+
+
+class Scaled:
+    """An object that augments, and is printed with its address in memory."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, x, rng):
+        return self.factor * x
+
+    def halved(self, x, rng):
+        return self.factor * x / 2
+
+
+MADE = {
+    "function": (lambda: ramp, lambda: functools.partial(ramp, start=0.5)),
+    "partial": (lambda: functools.partial(ramp, start=0.5), lambda: functools.partial(ramp, start=0.25)),
+    "partial of ours": (lambda: functools.partial(cnnlib.one_cycle, warmup=0.2), lambda: cnnlib.one_cycle),
+    "lambda": (lambda: lambda progress: 1.0, lambda: lambda progress: 0.5),
+    "set": (lambda: lambda progress: "x" in {"a", "b", "x"}, lambda: lambda progress: "x" in {"a", "b", "c", "x"}),
+    "inner": (lambda: lambda progress: sum(s for s in [0.5]), lambda: lambda progress: sum(-s for s in [0.5])),
+    "closure": (lambda: (lambda a: lambda progress: a)(1.0), lambda: (lambda a: lambda progress: a)(0.5)),
+    "object": (lambda: Scaled(1), lambda: Scaled(2)),
+    "method": (lambda: Scaled(1).halved, lambda: Scaled(2).halved),
+    "method of another name": (lambda: Scaled(1).halved, lambda: Scaled(1).__call__),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_functions_are_told_apart_and_known_again(name):
+    one, other = MADE[name]
+    assert describe_function(one()) == describe_function(one()) != describe_function(other())
+    assert "0x" not in describe_function(one())
+
+
+def test_functions_are_known_again_in_another_process():
+    code = f"import {Path(__file__).stem} as it\nfor one, _ in it.MADE.values(): print(it.describe_function(one()))"
+    command, texts = [sys.executable, "-c", code], []
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        texts.append(subprocess.check_output(command, cwd=Path(__file__).parent, env=environment, text=True))
+    assert texts[0] == texts[1] and len(texts[0].splitlines()) == len(MADE)
+
+
+def test_a_run_with_a_schedule_of_ones_own_is_resumed_by_its_like_alone(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    train(path, schedule=MADE["partial"][0]())
+    train(path, schedule=MADE["partial"][0]())
+    with pytest.raises(ValueError, match="belongs to a run with another schedule"):
+        train(path, schedule=MADE["partial"][1]())
+
+
+class Keeps(cnnlib.Callback):
+    """Keeps something for which no place is foreseen."""
+
+    def __init__(self, keep):
+        self.on_epoch_end = keep
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (
+            lambda run: run.arrays.update({"keeps.epoch": np.array([run.epoch])}),
+            "keeps.epoch must be an array of fl.*i",
+        ),
+        (
+            lambda run: run.arrays.update({"keeps.epoch": 3}),
+            "keeps.epoch must be an array of float32, float64, .* got 3",
+        ),
+        (
+            lambda run: run.arrays.update({"keeps.nan": np.full(1, np.nan)}),
+            "keeps.nan holds numbers that are not finit",
+        ),
+        (lambda run: run.arrays.update({"epoch": np.zeros(1)}), "epoch does not belong there"),
+        (lambda run: run.history["loss"].append(np.float32(1)), "its history does not fit"),
+        (lambda run: run.history.update(mine=[object()]), "its mine must be a list of 1 numbers"),
+    ],
+)
+def test_a_checkpoint_that_could_not_be_resumed_is_not_written(keep, message, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(ValueError, match=f"nobody could resume it: {message}"):
+        train(path, callbacks=[Keeps(keep)])
+    train(path)  # from the one that was there before
+
+
+def test_a_callback_may_add_to_the_history(tmp_path):
+    def note(run):
+        run.history.setdefault("mine", []).append(run.epoch)
+        if run.epoch == 2 and len(run.history["mine"]) == 2 and not stopped:
+            stopped.append(True)
+            raise Stop
+
+    stopped = []
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(Stop):
+        train(path, callbacks=[Keeps(note)])
+    _, history = train(path, callbacks=[Keeps(note)])
+    assert history["mine"] == [1, 2, 3, 4]
 
 
 def test_an_existing_checkpoint_is_not_overwritten(tmp_path):

@@ -200,7 +200,7 @@ def test_a_last_step_that_blows_up_is_an_error(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_weights():
     net, (x, t) = network(), blobs()
     before = weights(net)
-    with pytest.raises(FloatingPointError, match=r"the loss became nan in epoch 1, step \d.*try one below 1e.30"):
+    with pytest.raises(FloatingPointError, match=r"the loss became nan in epoch 1, step \d.*try one below 1\."):
         net.train(x, t, epochs=2, batch_size=10, optimizer=cnnlib.SGD(1e30), progress=False)
     assert same(weights(net), before)
 
@@ -449,3 +449,143 @@ def test_a_checkpoint_is_not_resumed_unless_that_is_meant(tmp_path):
     network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False)
     with pytest.raises(FileExistsError, match=r"a.npz is there already: pass resume=True to go on with that run, or"):
         network().train(*blobs(), checkpoint=tmp_path / "a.npz", progress=False)
+
+
+class Spoil(cnnlib.Callback):
+    """Makes something that is not finite, when it is called for an event."""
+
+    def __init__(self, event, spoil):
+        setattr(self, event, lambda run: spoil(run) if run.epoch == 2 or event == "on_step_end" else None)
+
+
+def spoil_weights(run):
+    run.network[0].W[0, 0] = np.nan
+
+
+def spoil_optimizer(run):
+    run.optimizer.state["velocity"][0][0, 0] = np.inf
+
+
+@pytest.mark.parametrize(
+    ("event", "spoil", "message"),
+    [
+        ("on_step_end", spoil_weights, "the loss became nan in epoch 1, step 2.*that it began with"),
+        ("on_epoch_end", spoil_weights, "W0 is no longer finite in epoch 2.*A callback has changed it.*of epoch 1"),
+        ("on_epoch_end", spoil_optimizer, "velocity of W0 is no longer finite in epoch 2.*A callback.*of epoch 1"),
+        ("on_train_end", spoil_weights, "W0 is no longer finite in epoch 2.*A callback has changed it.*of epoch 2"),
+    ],
+)
+@pytest.mark.parametrize("with_checkpoint", [False, True])
+def test_what_a_callback_spoils_is_no_success_and_reaches_no_checkpoint(
+    event, spoil, message, with_checkpoint, tmp_path
+):
+    net, (x, t), path = network(), blobs(), tmp_path / "checkpoint.npz"
+    settings = {"epochs": 2, "progress": False, "checkpoint": path if with_checkpoint else None}
+    with pytest.raises(FloatingPointError, match=message):
+        net.train(x, t, callbacks=[Spoil(event, spoil)], batch_size=20, **settings)
+    assert all(np.isfinite(array).all() for array in weights(net).values())
+    if with_checkpoint:
+        network().train(x, t, resume=True, batch_size=20, **settings)
+
+
+def test_what_adam_cannot_square_stops_the_run(tmp_path):
+    """The mean of the squares is infinite then, so that no step would move anything: a success in all but learning."""
+    net, (x, t) = cnnlib.Network([cnnlib.Dense(3, 3, rng=0)], (3,)), blobs()
+    settings = {"loss": cnnlib.MeanSquaredError(), "progress": False, "checkpoint": tmp_path / "checkpoint.npz"}
+    with pytest.raises(FloatingPointError, match="square of W0 is no longer finite.*The gradients are too large"):
+        net.train(1e15 * x, np.eye(3)[t], optimizer=cnnlib.Adam(), **settings)
+    with np.load(tmp_path / "checkpoint.npz") as stored:
+        assert same(weights(net), stored)
+
+
+@pytest.mark.parametrize("optimizer", [cnnlib.SGD(1e30), cnnlib.SGD(0.1, weight_decay=1e38)])
+def test_a_last_step_to_weights_that_are_finite_but_huge_is_an_error(optimizer, recwarn, tmp_path):
+    """A loss is computed before its step: nobody would see that the last one of an epoch has made all others NaN."""
+    net, (x, t), path = network(), blobs(), tmp_path / "checkpoint.npz"
+    before = weights(net)
+    with pytest.raises(FloatingPointError, match="the loss of the last batch became .* by its step in epoch 1"):
+        net.train(x, t, optimizer=optimizer, progress=False, checkpoint=path)
+    assert same(weights(net), before) and not recwarn.list
+    with np.load(path) as stored:
+        assert same(before, stored)
+
+
+def test_a_validation_loss_that_is_not_finite_stops_the_run(recwarn):
+    net, (x, t) = cnnlib.Network([cnnlib.Dense(3, 3, rng=0)], (3,)), blobs()
+    before, settings = weights(net), {"loss": cnnlib.MeanSquaredError(), "progress": False}
+    with pytest.raises(FloatingPointError, match="the validation loss became inf in epoch 1.*that it began with"):
+        net.train(x, np.eye(3)[t], validation=(x, 1e30 * np.eye(3)[t]), **settings)
+    assert same(weights(net), before) and not recwarn.list
+
+
+def test_statistics_that_overflow_are_not_called_a_learning_rate_alone():
+    net, (x, t) = cnnlib.Network([cnnlib.BatchNormalization(3), *network()], (3,)), blobs()
+    with pytest.raises(FloatingPointError, match=r"running_variance0 is .*\. The numbers in x, or between the layers"):
+        net.train(1e30 * x, t, progress=False)
+
+
+@pytest.mark.parametrize(("rate", "scale"), [(0.05, 1e300), (100, 1e308)])
+def test_a_schedule_that_is_far_above_one_is_named(rate, scale):
+    net, (x, t) = network(), blobs()
+    message = rf"The schedule returned {scale:.3g}.*".replace("+", r"\+") + rf"try one below {min(rate, 1)}\."
+    with pytest.raises(FloatingPointError, match=message):
+        net.train(x, t, optimizer=cnnlib.SGD(rate), schedule=lambda progress: scale, progress=False)
+
+
+def test_the_same_optimizer_can_be_used_again_with_a_lower_rate():
+    net, (x, t), optimizer = network(), blobs(), cnnlib.SGD(1e30)
+    with pytest.raises(FloatingPointError):
+        net.train(x, t, epochs=2, optimizer=optimizer, progress=False)
+    optimizer.learning_rate = 0.05
+    assert net.train(x, t, optimizer=optimizer, progress=False)["loss"][0] < 10
+
+
+def test_an_optimizer_that_remembers_what_is_not_finite_is_refused():
+    net, (x, t), optimizer = network(), blobs(), cnnlib.SGD()
+    net.train(x, t, optimizer=optimizer, progress=False)
+    optimizer.state["velocity"][1][0] = np.nan
+    with pytest.raises(ValueError, match="velocity of b0 of SGD.* holds numbers that are not finite"):
+        net.train(x, t, optimizer=optimizer, progress=False)
+
+
+def test_a_network_that_is_not_finite_leaves_no_checkpoint(tmp_path):
+    net, (x, t) = network(), blobs()
+    net[0].W[1, 1] = np.inf
+    with pytest.raises(ValueError, match=r"W0 holds numbers that are not finite, the first at \(1, 1\)"):
+        net.train(x, t, progress=False, checkpoint=tmp_path / "checkpoint.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_targets_that_are_too_large_are_named(recwarn):
+    net, (x, t) = cnnlib.Network([cnnlib.Dense(3, 3, rng=0)], (3,)), blobs()
+    for call in (net.train, net.evaluate):
+        with pytest.raises(ValueError, match=r"targets holds numbers up to 1e\+300, which are too large for float32"):
+            call(x, 1e300 * np.eye(3)[t], loss=cnnlib.MeanSquaredError())
+    assert not recwarn.list
+
+
+def test_augmentation_must_return_as_many_examples():
+    for made in (lambda x: x[:3], lambda x: x[0, 0], lambda x: None):
+        with pytest.raises((TypeError, ValueError), match="what augment returns must be .*, got"):
+            network().train(*blobs(), augment=lambda x, rng, made=made: made(x), progress=False)
+
+
+def test_infinite_scores_are_compared(recwarn):
+    assert cnnlib.accuracy([[np.inf, -np.inf], [1, 0]], [[1, 0], [0, 1]]) == 0.5 and not recwarn.list
+    assert np.isnan(cnnlib.accuracy([[np.nan, 1], [1, 0]], [[1, 0], [0, 1]]))
+
+
+def test_the_warning_of_a_mask_names_the_line_that_called():
+    """Python prints a warning once for each line: if it were one of the library, the second mask would be silent."""
+    net = cnnlib.Network([cnnlib.Flatten(), cnnlib.Dense(16, 3, rng=0), cnnlib.Softmax()], (1, 4, 4))
+    mask = np.random.default_rng(0).integers(0, 2, (6, 4, 4), np.uint8)
+    calls = (
+        lambda: net.train(mask, [0] * 6, progress=False),
+        lambda: net.predict(mask),
+        lambda: net.evaluate(mask, [0] * 6),
+        lambda: net.train(mask > 0, [0] * 6, validation=(mask, [0] * 6), progress=False),
+    )
+    for call in calls:
+        with pytest.warns(UserWarning, match="nothing above 1") as caught:
+            call()
+        assert caught[0].filename == __file__

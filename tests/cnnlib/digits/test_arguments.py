@@ -7,9 +7,11 @@ import pytest
 
 import cnnlib
 from cnnlib.digits.augmentation import LIMITS, Distortion, variants
+from cnnlib.digits.detection import average_precision, suppress
 from cnnlib.digits.fine_tuning import FineTuner
 from cnnlib.digits.mnist_frame import to_mnist_frame
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.digits.scenes import make_scenes
 from cnnlib.digits.strokes import PREPARATIONS, rasterize
 
 RNG = np.random.default_rng(0)
@@ -249,3 +251,28 @@ def test_what_the_pad_shows_is_text(pad, tmp_path):
     pad.path_field.value = "a\0b"
     pad._save_clicked()
     assert "could not be saved" in pad.message.value
+
+
+@pytest.mark.parametrize("value", [None, "abc", object(), np.nan, [1], [[1, 2], [3]], np.ones((2, 3)), 1j, -1, 10**12])
+def test_what_scenes_boxes_and_drawings_are_made_of(value):
+    """The error is ours, and names the argument."""
+    images, labels = np.full((2, 28, 28), 200, np.uint8), [1, 2]
+    scenes = make_scenes(images, labels, 1, RNG, digits=(1, 1))
+    found, boxes = [(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))], [[0, 0, 1, 1]]
+    tuner = object.__new__(FineTuner)  # its arguments are looked at before its network
+    tuner.network = cnnlib.lenet5(RNG)
+    calls = {
+        "count": lambda: make_scenes(images, labels, value, RNG),
+        "heights": lambda: make_scenes(images, labels, 1, RNG, heights=value),
+        "scores": lambda: suppress(boxes, value, 0.5),
+        "max_iou": lambda: suppress(boxes, [0.5], value),
+        "label": lambda: average_precision(found, scenes, value),
+        "min_iou": lambda: average_precision(found, scenes, 1, value),
+        "images": lambda: tuner.fine_tune(value, labels),
+        "labels": lambda: tuner.fine_tune(images, value),
+    }
+    for name, call in calls.items():
+        if name == "scores" and isinstance(value, list) and value == [1]:
+            continue  # these are scores
+        with pytest.raises((TypeError, ValueError), match=name):
+            call()
