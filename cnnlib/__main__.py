@@ -374,6 +374,8 @@ def train(
         raise click.ClickException(
             f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
+    except RuntimeError as error:  # another run is writing there
+        raise click.ClickException(str(error)) from error
     except FloatingPointError as error:
         option = f"--learning-rate {min(learning_rate / 10, LEARNING_RATE):.3g}"
         if learning_rate * weight_decay > 1 and weight_decay > learning_rate:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 import cnnlib
 from cnnlib.__main__ import main, percent, printable, share_of, this_program
+from cnnlib.files import exclusive
 
 TRAIN = ["train", "--data", "digits", "--architecture", "dense", "--epochs", "2"]
 
@@ -90,6 +91,14 @@ def test_stopped_and_resumed(folder, monkeypatch):
     assert "go on with it by --resume" in run(*TRAIN, code=1)
     run(*TRAIN, "--resume", "--output", "resumed.npz")
     assert (folder / "resumed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+def test_two_runs_with_one_checkpoint_are_explained():
+    """A cluster that starts several processes, and not as one world, brings this about."""
+    with exclusive("checkpoints/dense-digits-0.npz"):
+        output = run(*TRAIN, code=1)
+    assert "Error: another run is writing to checkpoints" in output and "should not happen" not in output
+    run(*TRAIN)
 
 
 @pytest.mark.parametrize(
