@@ -14,6 +14,8 @@ from PIL import Image
 from scipy import ndimage
 
 import cnnlib
+from cnnlib.digits import mnist_frame
+from cnnlib.digits.confidence import calibrate
 from cnnlib.digits.pictures import (
     Steps,
     _at_edge,
@@ -29,7 +31,7 @@ from cnnlib.digits.pictures import (
     shrink,
     without_lines,
 )
-from cnnlib.digits.reading import lines_of
+from cnnlib.digits.reading import lines_of, steps_of
 
 STORED = Path(__file__).with_name("pictures.json")
 pictures = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "measure_pictures.py")))
@@ -412,6 +414,80 @@ def test_lines_of_writing():
     assert lines_of(np.zeros((0, 4), int)).tolist() == []
 
 
+@pytest.mark.parametrize(
+    ("heights", "lines"),
+    [
+        ([(0, 100), (96, 106)], [0, 0]),  # four of ten pixels
+        ([(0, 100), (97, 107)], [0, 1]),
+        ([(90, 100), (96, 196)], [0, 0]),
+        ([(90, 100), (97, 197)], [0, 1]),
+        ([(0, 20), (12, 40), (30, 50)], [0, 0, 0]),  # a line reaches as far as all of it
+        ([(0, 20), (12, 40), (27, 80)], [0, 0, 1]),  # 13 of the 40 pixels that it has by then
+        ([(0, 20), (12, 40), (24, 80)], [0, 0, 0]),
+        ([(0, 10), (20, 30), (40, 50), (41, 52)], [0, 1, 2, 2]),
+        ([(0, 10), (20, 30), (4, 11)], [0, 1, 0]),
+    ],
+)
+def test_what_stands_in_a_line(heights, lines):
+    boxes = np.array([[top, 5 * number, bottom, 5 * number + 4] for number, (top, bottom) in enumerate(heights)])
+    assert lines_of(boxes).tolist() == lines
+    assert lines_of(boxes[::-1]).tolist() == lines[::-1]
+
+
+def page(folder, *digits):
+    """Write a picture of digits of the package, given by class, scale and place; return its path, and the labels."""
+    data = cnnlib.load_digits()
+    picture = np.full((300, 420), 250, np.uint8)
+    for label, scale, top, left in digits:
+        ink = np.kron(data.test_images[int((data.test_labels == label).argmax())], np.ones((scale, scale)))
+        picture[top : top + len(ink), left : left + len(ink)] -= (ink * 0.9).astype(np.uint8)
+    pictures.save(np.repeat(picture[..., np.newaxis], 3, axis=2), folder / "page.png")
+    return folder / "page.png"
+
+
+@pytest.mark.parametrize("left", [20, 300])
+@pytest.mark.parametrize("reject", [False, True])
+def test_of_several_digits_the_largest_is_read(left, reject, tmp_path):
+    path = page(tmp_path, (4, 5, 60, 120), (2, 2, 100, left))
+    (large, _) = sorted(find_digits(mnist_frame.read_colours(path)), key=lambda digit: -digit.ink.size)
+    image = cnnlib.read_digit(path, reject=reject)
+    np.testing.assert_array_equal(image, mnist_frame.frame_of(large.ink))
+    assert cnnlib.load_pretrained().predict(image[np.newaxis]).argmax() == 4
+
+
+def test_numbers_are_read_line_by_line(tmp_path):
+    path = page(tmp_path, (4, 3, 170, 20), (2, 3, 150, 130), (0, 3, 20, 150), (6, 3, 40, 30))
+    reading = cnnlib.read_digits(path)
+    assert reading.digits.tolist() == [6, 0, 4, 2] and reading.lines.tolist() == [0, 0, 1, 1]
+    found = find_digits(mnist_frame.read_colours(path))
+    network = cnnlib.load_pretrained()
+    inks = {digit.box: digit.ink for digit in found}
+    p = network.predict(np.stack([mnist_frame.frame_of(inks[tuple(box)]) for box in reading.boxes.tolist()]))
+    np.testing.assert_allclose(reading.probabilities, calibrate(p).max(axis=1), rtol=1e-6)
+    given = cnnlib.read_digits(path, network)
+    np.testing.assert_allclose(given.probabilities, p.max(axis=1), rtol=1e-6)
+    assert given.digits.tolist() == [6, 0, 4, 2]
+
+
+def test_the_steps_have_names_and_four_digits_are_shown(tmp_path):
+    path = page(tmp_path, *((label, 2, 100, 75 * k) for k, label in enumerate((4, 2, 0, 6, 3))))
+    steps = steps_of(path)
+    names = ["picture", "contrast", "without ground", "ink", "digit 1", "digit 2", "digit 3", "digit 4"]
+    assert [*steps] == names
+    colours = mnist_frame.read_colours(path)
+    np.testing.assert_array_equal(steps["picture"], colours)
+    np.testing.assert_array_equal(steps["digit 2"], mnist_frame.frame_of(find_digits(colours)[1].ink))
+
+
+def test_a_picture_without_digits_is_read_as_none(tmp_path):
+    pictures.save(np.full((9, 9, 3), 255), tmp_path / "empty.png")
+    reading = cnnlib.read_digits(tmp_path / "empty.png")
+    assert [field.shape for field in reading] == [(0, 4), (0,), (0,), (0,)] and reading.digits.dtype.kind == "i"
+    message = f"{tmp_path / 'empty.png'} shows nothing that stands out from its background"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        cnnlib.read_digit(tmp_path / "empty.png")
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 3), (700, 2)])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_pictures_of_nothing_hold_nothing(shape, value):
@@ -439,8 +515,11 @@ def test_numbers_need_a_network_that_reads_digits(tmp_path):
     pictures.save(np.full((9, 9, 3), 255), tmp_path / "empty.png")
     with pytest.raises(TypeError, match="network must be a Network"):
         cnnlib.read_digits(tmp_path / "empty.png", 5)
-    with pytest.raises(ValueError, match=r"images of shape \(1, 28, 28\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"^network must read images of shape \(1, 28, 28\), got \(3,\)$"):
         cnnlib.read_digits(tmp_path / "empty.png", cnnlib.Network([cnnlib.Dense(3, 2, rng=0)], (3,)))
+    for layers, shape in (([cnnlib.Convolutional(1, 2, 3)], (1, 28, 28)), ([cnnlib.Flatten()], (1, 28, 27))):
+        with pytest.raises(ValueError, match="network must read images"):
+            cnnlib.read_digits(tmp_path / "empty.png", cnnlib.Network(layers, shape))
 
 
 if __name__ == "__main__":
