@@ -353,26 +353,36 @@ def signature(picture):
 
 
 def drawn(kind):
-    """A picture of two digits of the package: drawn by NumPy alone, so it is the same everywhere."""
+    """A picture of digits of the package: drawn by NumPy alone, so it is the same everywhere."""
     rng = np.random.default_rng(3)
     digits = cnnlib.load_digits().test_images
-    height, width, scale = {"large": (700, 1000, 3), "small": (60, 75, 1)}.get(kind, (150, 220, 2))
-    strength = np.zeros((height, width))
-    for number, (row, column) in enumerate(((0.3, 0.1), (0.35, 0.55))):
+    height, width, scale, *places = {
+        "large": (700, 1000, 3, (210, 100), (245, 550)),
+        "small": (60, 75, 1, (18, 7), (21, 41)),
+        "close": (500, 900, 3, (180, 300), (240, 372), (170, 450), (265, 290)),
+        "corners": (500, 900, 2, (-8, -10), (452, 855), (-8, 850), (460, -8)),
+        "huge": (900, 700, 20, (150, 60)),
+        "sheet": (700, 1000, 3, (300, 450)),
+    }.get(kind, (150, 220, 2, (45, 22), (52, 121)))
+    strength = np.zeros((height + 20, width + 20))
+    for number, (top, left) in enumerate(places):
         digit = np.kron(digits[number + 5], np.ones((scale, scale))) / 255
-        top, left = int(row * height), int(column * width)
-        strength[top : top + len(digit), left : left + len(digit)] = digit
-    if kind == "specks":
+        place = strength[top + 10 : top + 10 + len(digit), left + 10 : left + 10 + len(digit)]
+        np.maximum(place, digit[: place.shape[0], : place.shape[1]], out=place)
+    strength = strength[10:-10, 10:-10]
+    if kind == "sheet":  # a frame that stands around the digit alone
+        strength[[288, 289, 393, 394], 440:545] = strength[288:395, [440, 441, 543, 544]] = 1
+    elif kind == "specks":
         for size in range(1, 7):
             strength[10 : 10 + size, 20 * size : 21 * size] = 0.9
         strength[100:140, :12] = 0.8  # it comes in from the edge
     elif kind == "frame":
-        strength[[10, 11, 140]] = strength[:, [8, 9, 205, 206, 207]] = 1
+        strength[[10, 11, 140], 8:208] = strength[10:141, [8, 9, 205, 206, 207]] = 1
     elif kind == "lines":
         strength[::40] = strength[60:62] = 0.7
         strength[:, 100] = 0.9
     paper, ink = np.array([0.9, 0.85, 0.7]), np.array([0.15, 0.1, 0.6])
-    if kind == "light on dark":
+    if kind in ("light on dark", "panel"):
         paper, ink = ink, paper
     elif kind == "faint":
         ink = paper - 0.06
@@ -380,11 +390,25 @@ def drawn(kind):
     shade = 1 - 0.4 * np.arange(height)[:, np.newaxis] / height - 0.2 * np.cos(np.arange(width) / width)
     picture = picture * shade[..., np.newaxis] if kind != "plain" else picture
     if kind == "panel":
-        picture[:20] = picture[-15:] = picture[:, :18] = picture[:, -30:] = [0.2, 0.5, 0.3]
+        picture[:30] = picture[-35:] = picture[:, :18] = picture[:, -30:] = [0.8, 0.9, 0.8]
     return np.clip(picture + rng.normal(0, 0.02 * (kind != "plain"), picture.shape), 0, 1)
 
 
-KINDS = ["plain", "specks", "frame", "lines", "light on dark", "faint", "panel", "large", "small"]
+KINDS = [
+    "plain",
+    "specks",
+    "frame",
+    "lines",
+    "light on dark",
+    "faint",
+    "panel",
+    "large",
+    "small",
+    "close",
+    "corners",
+    "huge",
+    "sheet",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
