@@ -105,8 +105,8 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     result = mask
-    for axis in (0, 1):
-        rows = mask if axis else mask.T
+    for upright in (True, False):
+        rows = mask.T if upright else mask
         # Of a line, nearly every pixel of some row is ink; a digit that is cut out tightly has no such row beside it.
         full = rows.mean(axis=1) > 0.6
         inner = np.flatnonzero(full)
@@ -125,7 +125,7 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
             below = rows[high : high + 2].any(axis=0)
             near = ndimage.binary_dilation(above, iterations=2) & ndimage.binary_dilation(below, iterations=2)
             cleaned[low:high] = rows[low:high] & near
-        cleaned = cleaned if axis else cleaned.T
+        cleaned = cleaned.T if upright else cleaned
         result = result & cleaned
     return result
 

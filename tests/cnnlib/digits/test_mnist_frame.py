@@ -202,6 +202,12 @@ def test_bad_images_to_upscale(images, message):
         upscale(images)
 
 
+def test_all_of_one_value_may_be_upscaled():
+    for value, expected in ((0, 0), (16, 255)):
+        boxes = upscale(np.full((2, 8, 8), value))
+        assert set(np.unique(boxes)) == {0, expected} and (boxes == 255).sum() == 2 * 400 * (value > 0)
+
+
 def test_no_image_to_upscale():
     assert upscale(np.zeros((0, 8, 8), np.uint8)).shape == (0, 28, 28)
 
