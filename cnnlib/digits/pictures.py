@@ -182,15 +182,11 @@ def find_ink(colours: np.ndarray, steps: Steps | None = None, depth: int = 0) ->
         ink, mask, (top, left) = find_ink(colours[inner], steps, depth + 1)
         return ink, mask, (top + inner[0].start, left + inner[1].start)
     kept = np.zeros_like(mask)
-    largest = max((part.area for part in found if not _at_edge(part, mask.shape)), default=0)
-    largest = largest or max((part.area for part in found), default=0)
+    within = max((part.area for part in found if not _at_edge(part, mask.shape)), default=0)
+    largest = within or max((part.area for part in found), default=0)
     for part in found:
-        edge = (
-            _at_edge(part, mask.shape)
-            and part.area < 1.5 * largest
-            and any(not _at_edge(other, mask.shape) and other.area > 0.3 * part.area for other in found)
-        )
-        if part.area >= SPECK * largest and not edge:
+        comes_in = _at_edge(part, mask.shape) and part.area < 1.5 * within
+        if part.area >= SPECK * largest and not comes_in:
             kept[part.slice] |= part.image
     near = ndimage.binary_dilation(kept, iterations=2)  # the soft edges of strokes
     return np.where(near, ink, 0), kept, (0, 0)

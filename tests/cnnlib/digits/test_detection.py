@@ -5,6 +5,10 @@ import pytest
 
 from cnnlib.digits.datasets import load_digits
 from cnnlib.digits.detection import (
+    CENTRE,
+    CLASS,
+    LOG_SIZE,
+    OBJECT,
     average_precision,
     decode,
     encode,
@@ -35,6 +39,12 @@ def sure(t: np.ndarray) -> np.ndarray:
 
 
 # Targets, and back
+
+
+def test_each_channel_is_of_one_kind():
+    channels = range(15)
+    kinds = [list(channels[kind]) for kind in (OBJECT, CENTRE, LOG_SIZE, CLASS)]
+    assert kinds == [[0], [1, 2], [3, 4], list(range(5, 15))]
 
 
 def test_encode_by_hand():

@@ -194,8 +194,10 @@ def test_steps_and_feature_maps(pad):
 
 def test_examples_come_one_after_the_other(pad):
     seen = set()
-    for _ in range(40):
+    order = np.random.default_rng(0).permutation(40)
+    for number in order:
         pad.example_button.click()
+        assert np.array_equal(pad.strokes[0], DRAWINGS[number][0])
         seen.add(str(pad.strokes))
     assert len(seen) == 40
     pad.example_button.click()
@@ -519,6 +521,7 @@ def test_the_feature_maps_by_hand(pad):
     pad.draw(DRAWINGS[0])
     html = pad.details.value
     captions = [f"{count} feature maps of {size} x {size}, after ReLU" for count, size in ((6, 28), (16, 10))]
+    assert html.startswith('<div class="cnnlib-result"><figure><img') and html.endswith("</figure></div>")
     assert re.findall('width="([0-9]+)" alt="([^"]+)"', html) == [("346", captions[0]), ("348", captions[1])]
     y = cnnlib.load_pretrained()[:2].predict(pad.image[np.newaxis])[0]
     expected = np.round(255 * pad_module._montage(y))

@@ -363,6 +363,7 @@ def drawn(kind):
         "corners": (500, 900, 2, (-8, -10), (452, 855), (-8, 850), (460, -8)),
         "huge": (900, 700, 20, (150, 60)),
         "sheet": (700, 1000, 3, (300, 450)),
+        "middle": (300, 321, 2, (120, 90), (180, 200)),
     }.get(kind, (150, 220, 2, (45, 22), (52, 121)))
     strength = np.zeros((height + 20, width + 20))
     for number, (top, left) in enumerate(places):
@@ -370,7 +371,8 @@ def drawn(kind):
         place = strength[top + 10 : top + 10 + len(digit), left + 10 : left + 10 + len(digit)]
         np.maximum(place, digit[: place.shape[0], : place.shape[1]], out=place)
     strength = strength[10:-10, 10:-10]
-    if kind == "sheet":  # a frame that stands around the digit alone
+    if kind == "sheet":  # a frame that stands around the digit alone, and around a dot
+        strength[374:387, 524:537] = 1
         strength[[288, 289, 393, 394], 440:545] = strength[288:395, [440, 441, 543, 544]] = 1
     elif kind == "specks":
         for size in range(1, 7):
@@ -408,6 +410,7 @@ KINDS = [
     "corners",
     "huge",
     "sheet",
+    "middle",
 ]
 
 
@@ -421,6 +424,43 @@ def test_every_step_makes_the_same_of_a_picture_as_when_its_accuracy_was_measure
     found = signature(drawn(kind))
     assert found[0] == names and found[1] == tuple(place) and found[2] == [tuple(box) for box in boxes]
     np.testing.assert_allclose(found[3], numbers, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("top", "left"), [(300, 450), (120, 90), (500, 830)])
+def test_what_is_near_a_digit_is_not_taken_for_it(top, left):
+    """In the fine copy around a digit, dots lie on all four sides of it: the group in the middle is the digit.
+
+    It is cut out with a pixel on each side.
+    """
+    picture = np.ones((700, 1000, 3))
+    boxes = [(0, 0, 120, 80), (48, -44, 72, -20), (48, 100, 72, 124), (-58, 28, -34, 52), (154, 28, 178, 52)]
+    for up, to_left, down, to_right in ((0, 28, 120, 52), (48, 0, 72, 80), *boxes[1:]):  # the digit is a cross
+        picture[top + up : top + down, left + to_left : left + to_right] = 0
+    found = find_digits(picture)
+    assert found[0].ink.shape == (122, 82)
+    assert found[0].box == pytest.approx((top, left, top + 120, left + 80), abs=4)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "kept"),
+    [
+        ([(40, 50, 60, 60), (0, 10, 26, 20)], [0]),  # what comes in from the edge, and is not much larger
+        ([(40, 50, 60, 60), (0, 10, 40, 20)], [0, 1]),
+        ([(0, 10, 26, 20), (80, 50, 100, 60)], [0, 1]),  # there is nothing else
+        ([(40, 50, 60, 60), (70, 50, 73, 53)], [0]),  # a speck
+        ([(40, 50, 60, 60), (70, 50, 75, 55)], [0, 1]),
+        ([(0, 10, 26, 20), (80, 50, 82, 53)], [0, 1]),  # beside it, the stroke at the edge is large
+        ([], []),
+    ],
+)
+def test_what_is_kept_of_the_parts(boxes, kept):
+    picture = np.ones((100, 120, 3))
+    for top, left, bottom, right in boxes:
+        picture[top:bottom, left:right] = 0
+    ink, mask, place = find_ink(picture)
+    middles = [(boxes[k][0] + boxes[k][2]) // 2 for k in kept], [(boxes[k][1] + boxes[k][3]) // 2 for k in kept]
+    assert len(parts(mask)) == len(kept) and mask[middles].all() and place == (0, 0)
+    assert ink[middles].min(initial=1) > 0.9 and not ink[~ndimage.binary_dilation(mask, iterations=2)].any()
 
 
 def test_pictures_without_contrast_have_no_ink():
