@@ -10,6 +10,7 @@ from cnnlib.digits.augmentation import LIMITS, Distortion, variants
 from cnnlib.digits.fine_tuning import FineTuner
 from cnnlib.digits.mnist_frame import to_mnist_frame
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.digits.scenes import make_scenes
 from cnnlib.digits.strokes import PREPARATIONS, rasterize
 
 RNG = np.random.default_rng(0)
@@ -249,3 +250,38 @@ def test_what_the_pad_shows_is_text(pad, tmp_path):
     pad.path_field.value = "a\0b"
     pad._save_clicked()
     assert "could not be saved" in pad.message.value
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "shape"),
+    [
+        (lambda images: Distortion()(images, RNG), "images", "(N, H, W)"),
+        (lambda images: variants(images, [1], 1, RNG), "images", "(N, 28, 28)"),
+        (to_mnist_frame, "an image", "(height, width)"),
+        (cnnlib.looks_like_digit, "images", "(N, 28, 28)"),
+        (lambda images: make_scenes(images, [1], 1, RNG), "images", "(M, H, W)"),
+        (lambda images: FineTuner(cnnlib.load_pretrained(), images), "replay", "(N, 28, 28)"),
+    ],
+)
+def test_images_are_called_by_their_names(call, name, shape):
+    images = np.zeros(3)
+    with pytest.raises(ValueError, match=f"^{re.escape(f'expected {name} of shape {shape}, got shape (3,)')}$"):
+        call(images)
+
+
+def test_images_to_learn_are_called_by_their_name(tuner):
+    with pytest.raises(ValueError, match=r"^expected images of shape \(N, 28, 28\), got shape \(3,\)$"):
+        tuner.fine_tune(np.zeros(3), [1])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [(np.zeros((1, 28, 28)), [1]), (np.zeros((1, 20, 20), np.uint8), [1]), (np.zeros((2, 28, 28), np.uint8), [1])],
+)
+def test_what_variants_says_of_them(images, labels):
+    message = (
+        f"expected images (N, 28, 28) of uint8 and labels (N,), got {images.dtype} of shape {images.shape} and "
+        "labels of shape (1,)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        variants(images, labels, 1, RNG)
