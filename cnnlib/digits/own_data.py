@@ -178,12 +178,12 @@ def _from_idx(path: Path, name: str) -> Dataset:
     train = _pair(path)
     others = [path.name.replace("train", other) for other in ("test", "t10k")] if "train" in path.name else []
     found = next((path.with_name(other) for other in others if path.with_name(other).is_file()), None)
-    test = _pair(found) if found else None
-    labels = np.concatenate([train[1], test[1]]) if test else train[1]
-    labels, classes = _classes(labels, _mapping(path))
-    cut = len(train[1])
-    train = _upright(train[0], path), labels[:cut]
-    return _dataset(name, train, (_upright(test[0], found), labels[cut:]) if test else None, classes)
+    if found is None:
+        labels, classes = _classes(train[1], _mapping(path))
+        return _dataset(name, (_upright(train[0], path), labels), None, classes)
+    test, cut = _pair(found), len(train[1])
+    labels, classes = _classes(np.concatenate([train[1], test[1]]), _mapping(path))
+    return _dataset(name, (_upright(train[0], path), labels[:cut]), (_upright(test[0], found), labels[cut:]), classes)
 
 
 def _mapping(path: Path) -> dict[int, str] | None:
