@@ -28,6 +28,11 @@ ODD_ARRAYS = [
 ]
 
 
+def test_the_largest_settings_of_a_distortion():
+    """As its docstring has them."""
+    assert LIMITS == {"rotation": 180, "shear": 10, "scale": 10, "shift": 1_000, "elastic": 1_000, "stroke_width": 1}
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_settings_of_a_distortion(name):
     for value in (-1, np.nan, np.inf, -np.inf, 1e300, LIMITS[name] + 1):

@@ -208,3 +208,10 @@ def test_an_overlap_that_is_just_allowed():
     shares = {overlap(box, taken[0]) for _, box in found}
     assert max(shares) == 0.25 and min(shares) == 0
     assert place(block(10, 10), [(0, 0, 64, 64)], np.random.default_rng(0), (20, 20), 0.9) is None
+
+
+def test_labels_are_called_by_their_name_and_shown():
+    with pytest.raises(ValueError, match=r"^labels must be .* got an array of int(64|32) of shape \(3,\)$"):
+        make_scenes(DIGITS.train_images, [7, 8, 9], 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"^labels must have 1 axes, got an array of shape \(2, 2\)$"):
+        make_scenes(DIGITS.train_images, np.zeros((2, 2)), 1, np.random.default_rng(0))
