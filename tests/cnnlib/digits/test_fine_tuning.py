@@ -144,6 +144,13 @@ def test_many_drawings_go_back_less(network, drawings):
         np.testing.assert_allclose(ten[name], start + 0.9 * (array - start), atol=1e-6)
 
 
+def test_what_was_chosen_on_the_drawings_of_thirty_writers():
+    """By `scripts/measure_drawing.py`: other numbers need another measurement."""
+    chosen = (fine_tuning.STEPS, fine_tuning.LEARNING_RATE, fine_tuning.MOMENTUM, fine_tuning.MIN_MIX)
+    assert chosen == (60, 0.005, 0.9, 0.8)
+    assert (fine_tuning.DRAWINGS_PER_STEP, fine_tuning.REPLAYED_PER_STEP, fine_tuning.DISTORTED_COPIES) == (16, 112, 3)
+
+
 def test_sixty_steps_of_seed_0_are_the_default(network, drawings):
     images, labels = drawings
     tuner = FineTuner(network, replay=load_digits().train_images[:5])
