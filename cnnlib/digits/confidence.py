@@ -61,7 +61,7 @@ def calibrate(p: np.ndarray) -> np.ndarray:
     if p.ndim != 2 or p.shape[1] != 10:
         raise ValueError(f"p must be of shape (N, 10), got {p.shape}")
     if (p < 0).any() or not p.any(axis=1).all():
-        raise ValueError(f"p must hold probabilities, which are not below 0 and not all 0, got {p.min(initial=0)}")
+        raise ValueError(f"p must hold probabilities, which are not below 0 and not all 0, got {p.min()}")
     warm = (p / p.max(axis=1, keepdims=True)) ** (1 / _rejecter().notes["temperature"])
     return warm / warm.sum(axis=1, keepdims=True)
 

@@ -184,13 +184,13 @@ def _to_colours(image: "Image.Image") -> "Image.Image":
 
     image.load()
     factor = -(-max(image.size) // LARGEST)
-    rows = factor * max(1, 4_000_000 // image.width // factor)  # strips need less memory than the whole
+    rows = factor * (4_000_000 // image.width // factor)  # strips need less memory than the whole
     boxes = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
     deep = image.mode[0] in "IF"
     if deep:
         ranges = [(strip.min(), strip.max()) for strip in (np.asarray(image.crop(box)) for box in boxes)]
         low, high = np.float64(np.min(ranges)), np.float64(np.max(ranges))
-        if not math.isfinite(high - low):
+        if not np.isfinite([low, high]).all():
             raise ValueError("it has values that are not finite")
     reduced = Image.new("RGBA", (-(-image.width // factor), -(-image.height // factor)))
     for box in boxes:

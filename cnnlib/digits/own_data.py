@@ -75,7 +75,7 @@ def _dataset(name: str, train: tuple, test: tuple | None, classes: tuple[str, ..
     if test is None:
         order = np.random.default_rng(0).permutation(len(images))
         cut = len(images) // TEST_SHARE
-        if not 0 < cut < len(images):
+        if not cut:
             raise DataError(f"{name} holds {len(images)} images, expected at least {TEST_SHARE}")
         test = images[order[:cut]], labels[order[:cut]]
         images, labels = images[order[cut:]], labels[order[cut:]]
@@ -109,8 +109,8 @@ def _from_pictures(folder: Path) -> Dataset:
 
 
 def _natural(name: str) -> tuple:
-    """Sort 10 behind 9."""
-    return (0, int(name), "") if name.isascii() and name.isdigit() and len(name) < 10 else (1, 0, name)
+    """Sort 10 behind 9, and words behind numbers."""
+    return (int(name) if name.isascii() and name.isdigit() else math.inf, name)
 
 
 def _pictures(files: list[Path]) -> np.ndarray:
@@ -155,11 +155,13 @@ def _from_csv(path: Path) -> Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a file without rows, which the next lines tell
             warnings.simplefilter("error", DeprecationWarning)  # NumPy 2.2 takes 300 modulo 256, with this warning
-            table = np.loadtxt(path, np.uint8, delimiter=",", skiprows=int(header), ndmin=2, max_rows=MAX_IMAGES)
+            table = np.loadtxt(path, np.uint8, delimiter=",", skiprows=int(header), ndmin=2, max_rows=MAX_IMAGES + 1)
     except (ValueError, OverflowError, UnicodeDecodeError, DeprecationWarning) as error:
         raise DataError(f"{path} holds something else than whole numbers from 0 to 255: {error}") from error
     if not len(table):
         raise DataError(f"{path} has no rows")
+    if len(table) > MAX_IMAGES:
+        raise DataError(f"{path} has more than {MAX_IMAGES:,} rows")
     images = np.delete(table, column, axis=1).reshape(-1, FIELD, FIELD)
     labels, classes = _classes(table[:, column].astype(np.int64), None)
     return _dataset(path.stem, (_upright(images, path), labels), None, classes)
@@ -176,11 +178,12 @@ def _from_idx(path: Path, name: str) -> Dataset:
     train = _pair(path)
     others = [path.name.replace("train", other) for other in ("test", "t10k")] if "train" in path.name else []
     found = next((path.with_name(other) for other in others if path.with_name(other).is_file()), None)
-    test = _pair(found) if found else None
-    labels = np.concatenate([train[1], test[1]]) if test else train[1]
-    labels, classes = _classes(labels, _mapping(path))
-    cut = len(train[1])
-    return _dataset(name, (train[0], labels[:cut]), (test[0], labels[cut:]) if test else None, classes)
+    if found is None:
+        labels, classes = _classes(train[1], _mapping(path))
+        return _dataset(name, (_upright(train[0], path), labels), None, classes)
+    test, cut = _pair(found), len(train[1])
+    labels, classes = _classes(np.concatenate([train[1], test[1]]), _mapping(path))
+    return _dataset(name, (_upright(train[0], path), labels[:cut]), (_upright(test[0], found), labels[cut:]), classes)
 
 
 def _mapping(path: Path) -> dict[int, str] | None:
@@ -207,7 +210,7 @@ def _pair(path: Path) -> tuple[np.ndarray, np.ndarray]:
     labels = read_any_idx(other)
     if labels.shape != images.shape[:1]:
         raise DataError(f"{other} holds an array of shape {labels.shape}, expected ({len(images)},)")
-    return _upright(images, path), labels.astype(np.int64)
+    return images, labels.astype(np.int64)
 
 
 def read_any_idx(path: Path) -> np.ndarray:
@@ -218,7 +221,7 @@ def read_any_idx(path: Path) -> np.ndarray:
         content = gzip.GzipFile(fileobj=stream) if compressed else stream
         try:
             start = content.read(4)
-            if len(start) < 4 or start[:3] != b"\0\0\x08" or not 1 <= start[3] <= 3:
+            if start[:3] != b"\0\0\x08" or start[3:] not in (b"\1", b"\2", b"\3"):
                 raise DataError(f"{path} is no IDX file of bytes: it begins with {start.hex(' ')}")
             lengths = content.read(4 * start[3])
             if len(lengths) < 4 * start[3]:

@@ -105,8 +105,8 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     result = mask
-    for axis in (0, 1):
-        rows = mask if axis else mask.T
+    for upright in (True, False):
+        rows = mask.T if upright else mask
         # Of a line, nearly every pixel of some row is ink; a digit that is cut out tightly has no such row beside it.
         full = rows.mean(axis=1) > 0.6
         inner = np.flatnonzero(full)
@@ -120,12 +120,12 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
             continue
         cleaned = rows.copy()
         for run in ends:
-            low, high = max(run[0] - 1, 0), min(run[-1] + 2, len(rows))
-            above = rows[max(low - 2, 0) : low].any(axis=0) if low else np.zeros(rows.shape[1], bool)
-            below = rows[high : high + 2].any(axis=0) if high < len(rows) else np.zeros(rows.shape[1], bool)
+            low, high = max(run[0] - 1, 0), run[-1] + 2
+            above = rows[max(low - 2, 0) : low].any(axis=0)
+            below = rows[high : high + 2].any(axis=0)
             near = ndimage.binary_dilation(above, iterations=2) & ndimage.binary_dilation(below, iterations=2)
             cleaned[low:high] = rows[low:high] & near
-        cleaned = cleaned if axis else cleaned.T
+        cleaned = cleaned.T if upright else cleaned
         result = result & cleaned
     return result
 
@@ -182,15 +182,11 @@ def find_ink(colours: np.ndarray, steps: Steps | None = None, depth: int = 0) ->
         ink, mask, (top, left) = find_ink(colours[inner], steps, depth + 1)
         return ink, mask, (top + inner[0].start, left + inner[1].start)
     kept = np.zeros_like(mask)
-    largest = max((part.area for part in found if not _at_edge(part, mask.shape)), default=0)
-    largest = largest or max((part.area for part in found), default=0)
+    within = max((part.area for part in found if not _at_edge(part, mask.shape)), default=0)
+    largest = within or max((part.area for part in found), default=0)
     for part in found:
-        edge = (
-            _at_edge(part, mask.shape)
-            and part.area < 1.5 * largest
-            and any(not _at_edge(other, mask.shape) and other.area > 0.3 * part.area for other in found)
-        )
-        if part.area >= SPECK * largest and not edge:
+        comes_in = _at_edge(part, mask.shape) and part.area < 1.5 * within
+        if part.area >= SPECK * largest and not comes_in:
             kept[part.slice] |= part.image
     near = ndimage.binary_dilation(kept, iterations=2)  # the soft edges of strokes
     return np.where(near, ink, 0), kept, (0, 0)
@@ -203,28 +199,32 @@ def _at_edge(part, shape: tuple[int, int]) -> bool:
 
 def groups(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Return the boxes of what belongs together: parts one above the other, or close by, are of one digit."""
-    boxes = [part.bbox for part in parts(mask)]
-    heights = [box[2] - box[0] for box in boxes]
-    tall = max(heights, default=0)
-    merged = True
-    while merged:
-        merged = False
-        for i, a in enumerate(boxes):
-            for b in boxes[i + 1 :]:
-                overlap = min(a[3], b[3]) - max(a[1], b[1])
-                narrow = max(min(a[3] - a[1], b[3] - b[1]), 1)
-                gap = max(a[0], b[0]) - min(a[2], b[2])
-                small = min(a[2] - a[0], b[2] - b[0]) < 0.6 * tall
-                if (overlap > 0.5 * narrow and gap < 0.25 * tall) or (
-                    small and overlap > -0.12 * tall and gap < 0.12 * tall
-                ):
-                    boxes = [box for box in boxes if box not in (a, b)]
-                    boxes.append((min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])))
-                    merged = True
-                    break
-            if merged:
-                break
-    return boxes
+    boxes = np.array([part.bbox for part in parts(mask)], int).reshape(-1, 4)
+    tall = (boxes[:, 2] - boxes[:, 0]).max(initial=0)
+    alone = 0  # so many boxes at the front belong to none of the others
+    while alone < len(boxes):
+        others = np.flatnonzero(_belong_together(boxes[alone], boxes[alone + 1 :], tall))
+        if not len(others):
+            alone += 1
+            continue
+        pair = [alone, alone + 1 + others[0]]
+        while pair:
+            joined = np.append(boxes[pair, :2].min(axis=0), boxes[pair, 2:].max(axis=0))
+            boxes = np.vstack([np.delete(boxes, pair, axis=0), joined])
+            alone -= pair[0] < alone
+            before = np.flatnonzero(_belong_together(joined, boxes[:alone], tall))  # nothing else is new to these
+            pair = [before[0], len(boxes) - 1] if len(before) else []
+    return [tuple(box) for box in boxes.tolist()]
+
+
+def _belong_together(a: np.ndarray, boxes: np.ndarray, tall: int) -> np.ndarray:
+    """Say of each of the boxes (k, 4) whether it is of one digit with box `a`; the tallest part of all is that tall."""
+    b = boxes.T
+    overlap = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    narrow = np.minimum(a[3] - a[1], b[3] - b[1])
+    gap = np.maximum(a[0], b[0]) - np.minimum(a[2], b[2])
+    small = np.minimum(a[2] - a[0], b[2] - b[0]) < 0.6 * tall
+    return (overlap > 0.5 * narrow) & (gap < 0.25 * tall) | small & (overlap > -0.12 * tall) & (gap < 0.12 * tall)
 
 
 def find_digits(colours: np.ndarray, steps: Steps | None = None) -> list[Found]:

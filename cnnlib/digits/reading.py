@@ -147,7 +147,7 @@ def steps_of(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def lines_of(boxes: np.ndarray) -> np.ndarray:
-    """Return in which line of writing each box stands, from 0 at the top: those that overlap in height by a half."""
+    """Return in which line of writing each box stands, from 0 at the top: they overlap in height by two fifths."""
     lines = np.zeros(len(boxes), int)
     ends: list[tuple[float, float]] = []
     for index in np.argsort(boxes[:, 0] + boxes[:, 2], kind="stable"):

@@ -108,9 +108,9 @@ def _draw(path: str, rng: np.random.Generator) -> list[np.ndarray]:
     """Return the strokes of one path: points moved slightly, joined, rotated, slanted, stretched, and placed."""
     strokes = []
     for text in path.split("|"):
-        points = np.array([point.split(",") for point in text.split()], float) / 100
+        points = np.array([point.split(",") for point in text.split()], float)
         corner = np.append(False, (points[1:] == points[:-1]).all(axis=1))
-        moves = rng.normal(0, 0.02, points.shape)
+        moves = rng.normal(0, 2, points.shape)
         moves[corner] = moves[np.flatnonzero(corner) - 1]  # a corner remains a corner
         strokes.append(_curve(points + moves))
     angle, slant = np.deg2rad(rng.uniform(-8, 8)), rng.uniform(-0.2, 0.2)

@@ -29,6 +29,11 @@ ODD_ARRAYS = [
 ]
 
 
+def test_the_largest_settings_of_a_distortion():
+    """As its docstring has them."""
+    assert LIMITS == {"rotation": 180, "shear": 10, "scale": 10, "shift": 1_000, "elastic": 1_000, "stroke_width": 1}
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_settings_of_a_distortion(name):
     for value in (-1, np.nan, np.inf, -np.inf, 1e300, LIMITS[name] + 1):
@@ -276,3 +281,38 @@ def test_what_scenes_boxes_and_drawings_are_made_of(value):
             continue  # these are scores
         with pytest.raises((TypeError, ValueError), match=name):
             call()
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "shape"),
+    [
+        (lambda images: Distortion()(images, RNG), "images", "(N, H, W)"),
+        (lambda images: variants(images, [1], 1, RNG), "images", "(N, 28, 28)"),
+        (to_mnist_frame, "an image", "(height, width)"),
+        (cnnlib.looks_like_digit, "images", "(N, 28, 28)"),
+        (lambda images: make_scenes(images, [1], 1, RNG), "images", "(M, H, W)"),
+        (lambda images: FineTuner(cnnlib.load_pretrained(), images), "replay", "(N, 28, 28)"),
+    ],
+)
+def test_images_are_called_by_their_names(call, name, shape):
+    images = np.zeros(3)
+    with pytest.raises(ValueError, match=f"^{re.escape(f'expected {name} of shape {shape}, got shape (3,)')}$"):
+        call(images)
+
+
+def test_images_to_learn_are_called_by_their_name(tuner):
+    with pytest.raises(ValueError, match=r"^expected images of shape \(N, 28, 28\), got shape \(3,\)$"):
+        tuner.fine_tune(np.zeros(3), [1])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [(np.zeros((1, 28, 28)), [1]), (np.zeros((1, 20, 20), np.uint8), [1]), (np.zeros((2, 28, 28), np.uint8), [1])],
+)
+def test_what_variants_says_of_them(images, labels):
+    message = (
+        f"expected images (N, 28, 28) of uint8 and labels (N,), got {images.dtype} of shape {images.shape} and "
+        "labels of shape (1,)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        variants(images, labels, 1, RNG)

@@ -5,6 +5,7 @@ package.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -168,9 +169,24 @@ def test_what_cannot_be_calibrated(p):
         calibrate(p)
 
 
+@pytest.mark.parametrize(
+    ("p", "message"),
+    [
+        (np.ones((2, 9)), "p must be of shape (N, 10), got (2, 9)"),
+        (np.ones(10), "p must be of shape (N, 10), got (10,)"),
+        (np.zeros((1, 10)), "p must hold probabilities, which are not below 0 and not all 0, got 0.0"),
+        (np.eye(10) - 0.25, "p must hold probabilities, which are not below 0 and not all 0, got -0.25"),
+    ],
+)
+def test_what_is_said_of_it(p, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        calibrate(p)
+
+
 def test_a_picture_of_something_else_is_refused(tmp_path):
     path = picture(tmp_path, X)
-    with pytest.raises(ValueError, match=r"picture\.png shows nothing that looks like a digit; .*reject=False"):
+    message = f"{path} shows nothing that looks like a digit; to read it nevertheless, pass reject=False"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         cnnlib.read_digit(path)
     assert cnnlib.read_digit(path, reject=False).max() > 0.9
     assert len(cnnlib.read_digits(path).digits) == 0

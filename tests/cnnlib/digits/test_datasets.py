@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from cnnlib.digits import datasets
+from cnnlib.digits.idx import IdxFile, read_idx
 
 REAL_DATA = os.environ.get("CNNLIB_DATA", "")
 pytestmark = pytest.mark.usefixtures("isolated")
@@ -27,7 +30,81 @@ def folder(contents, tmp_path, monkeypatch):
     return folder
 
 
+# --- One file
+
+PIXELS = np.arange(6, dtype=np.uint8).reshape(2, 3)
+HEADER = b"\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
+SMALL = IdxFile("small", (2, 3), hashlib.sha256(HEADER + bytes(PIXELS)).hexdigest())
+
+
+def test_a_file_holds_its_header_and_then_its_bytes():
+    assert SMALL.header == HEADER and SMALL.size == 18
+    for content in (HEADER + bytes(PIXELS), gzip.compress(HEADER + bytes(PIXELS))):
+        np.testing.assert_array_equal(read_idx(io.BytesIO(content), SMALL), PIXELS)
+
+
+OTHER = hashlib.sha256(HEADER + b"abcdef").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it has only 0 bytes, expected 18"),
+        (HEADER + b"abcde", "it has only 17 bytes, expected 18"),
+        (HEADER + b"abcdefg", "it has more than 18 bytes, expected 18"),
+        (HEADER[:11] + b"\4abcdef", f"its header is {HEADER[:11].hex(' ')} 04, expected {HEADER.hex(' ')}"),
+        (HEADER + b"abcdef", f"has other content than expected (SHA-256 {OTHER}, not {SMALL.sha256})"),
+    ],
+)
+def test_what_is_wrong_with_a_file(content, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        read_idx(io.BytesIO(content), SMALL)
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8bnothing", gzip.compress(HEADER)[:-3], gzip.compress(HEADER)[:12] + b"?"])
+def test_what_cannot_be_decompressed(content):
+    with pytest.raises(ValueError, match=r"^it cannot be decompressed \(.+\)$") as caught:
+        read_idx(io.BytesIO(content), SMALL)
+    assert str(caught.value) == f"it cannot be decompressed ({caught.value.__cause__})"
+
+
+@pytest.mark.parametrize("array", [PIXELS.astype(np.int8), PIXELS.T, PIXELS.astype(float).T])
+def test_the_array_of_another_file(array):
+    shape = array.shape
+    message = f"holds {array.dtype} of shape {shape}, expected uint8 of shape (2, 3)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SMALL.check(array)
+
+
 # --- The folder in CNNLIB_DATA
+
+
+@pytest.mark.parametrize("source", [datasets._MNIST, datasets._FASHION_MNIST])
+def test_what_a_source_says_of_its_files(source):
+    """No checksum is left out or given twice, and every address and name is one."""
+    sizes = {"images": (28, 28), "labels": ()}
+    names = {"train": ("train", 60_000), "test": ("t10k", 10_000)}
+    assert {part: (file.name, file.shape) for part, file in source.files.items()} == {
+        f"{part}_{kind}": (f"{name}-{kind}-idx{1 + len(size)}-ubyte", (count, *size))
+        for part, (name, count) in names.items()
+        for kind, size in sizes.items()
+    }
+    sums = {file.sha256 for each in (datasets._MNIST, datasets._FASHION_MNIST) for file in each.files.values()}
+    assert len(sums) == 8 and all(re.fullmatch("[0-9a-f]{64}", each) for each in sums)
+    assert len(source.mirrors) >= 2 and all(
+        re.fullmatch(r"https?://[\w.-]+/([\w.-]+/)*", each) for each in source.mirrors
+    )
+    assert len(set(source.classes)) == 10 and all(source.classes)
+
+
+def test_the_data_sets_are_called_as_people_call_them(contents, fashion, tmp_path, monkeypatch):
+    for files, name in ((contents, "mnist"), (fashion, "fashion-mnist")):
+        files.write(tmp_path / name)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path))
+    mnist, clothes = datasets.load_mnist(), datasets.load_fashion_mnist()
+    assert (mnist.name, clothes.name, datasets.load_digits().name) == ("MNIST", "Fashion-MNIST", "UCI Optdigits")
+    assert mnist.classes == tuple("0123456789") and clothes.classes[0] == "T-shirt/top"
+    assert sorted(os.listdir(tmp_path / "cache")) == ["fashion-mnist.npz", "mnist.npz"]
 
 
 @pytest.mark.parametrize("place", ["mnist", "."])
@@ -79,7 +156,13 @@ def fashion(contents, monkeypatch):
     return fashion
 
 
-@pytest.mark.parametrize("place", [".", "fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "fashion", "raw"])
+FASHION_LAYOUTS = [
+    *(".", "raw", "fashion-mnist", "fashion-mnist/raw", "FashionMNIST", "FashionMNIST/raw"),
+    *("fashion_mnist", "fashion"),
+]
+
+
+@pytest.mark.parametrize("place", FASHION_LAYOUTS)
 def test_fashion_is_found_in_the_same_way(place, fashion, tmp_path, monkeypatch):
     fashion.write(tmp_path / "data" / place)
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
@@ -97,6 +180,16 @@ def test_a_folder_of_the_one_is_not_taken_for_the_other(place, contents, fashion
         datasets.load_fashion_mnist()
 
 
+def test_a_folder_is_told_by_its_smallest_file(contents, fashion, tmp_path, monkeypatch):
+    """Damaged images beside the labels of the other data set are not this one's: the labels say so."""
+    for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"):
+        fashion[name] = bytes(len(fashion[name]))
+    fashion.write(tmp_path / "data")
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+    with pytest.raises(datasets.DataNotFoundError, match="has none of the files"):
+        datasets.load_mnist()
+
+
 def test_both_side_by_side(contents, fashion, tmp_path, monkeypatch):
     contents.write(tmp_path / "data")
     fashion.write(tmp_path / "data" / "FashionMNIST" / "raw")
@@ -108,7 +201,8 @@ def test_both_side_by_side(contents, fashion, tmp_path, monkeypatch):
 @pytest.mark.parametrize("variable", ["CNNLIB_DATA", "CNNLIB_CACHE"])
 def test_the_home_folder_of_nobody(variable, contents, monkeypatch):
     monkeypatch.setenv(variable, "~there-is-no-such-user/x")
-    with pytest.raises(datasets.DataError, match=f"{variable} is ~there-is-no-such-user/x, but the home folder"):
+    message = f"{variable} is ~there-is-no-such-user/x, but the home folder in it is not known: .*home"
+    with pytest.raises(datasets.DataError, match=message):
         datasets.load_mnist(fallback=True)
 
 
@@ -121,6 +215,16 @@ def test_without_a_home_folder_no_folder_is_called_tilde(folder, contents, tmp_p
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     contents.assert_equal(datasets.load_mnist())
     assert not (tmp_path / "~").exists() and (tmp_path / "temporary" / "cnnlib" / "mnist.npz").exists()
+
+
+def test_the_user_s_cache_folder_is_called_cnnlib(folder, contents, tmp_path, monkeypatch):
+    import pooch
+
+    monkeypatch.delenv("CNNLIB_CACHE")
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "caches" / name)
+    contents.assert_equal(datasets.load_mnist())
+    assert os.listdir(tmp_path / "caches") == ["cnnlib"]
+    assert os.listdir(tmp_path / "caches" / "cnnlib") == ["mnist.npz"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no pipes in folders")
@@ -149,6 +253,19 @@ def test_prepares_once(folder, contents, tmp_path):
     assert os.listdir(prepared.parent) == ["mnist.npz"]
 
 
+def test_the_prepared_copy_says_of_which_files_it_is(folder, contents, tmp_path):
+    """Name, size and time of each, a line for each: a change in any of them makes it anew."""
+    datasets.load_mnist()
+    with np.load(tmp_path / "cache" / "mnist.npz") as stored:
+        origin = str(stored["origin"])
+    files = [(folder / f"{name}.gz").resolve() for name in contents]
+    assert origin.splitlines() == [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    os.utime(files[1], ns=(0, 10**18))
+    datasets.load_mnist()
+    with np.load(tmp_path / "cache" / "mnist.npz") as stored:
+        assert str(stored["origin"]) != origin
+
+
 def test_the_prepared_copy_serves_when_the_folder_is_gone(folder, contents, monkeypatch):
     datasets.load_mnist()
     monkeypatch.delenv("CNNLIB_DATA")
@@ -161,9 +278,14 @@ def test_a_damaged_file_is_refused_by_name(damage, prepared_before, folder, cont
         datasets.load_mnist()
     damaged = folder / "train-images-idx3-ubyte.gz"
     damaged.write_bytes(damage(contents["train-images-idx3-ubyte"]))
-    with pytest.raises(datasets.DataError, match=r"train-images-idx3-ubyte\.gz.*undamaged copy") as caught:
+    with pytest.raises(datasets.DataError) as caught:
         datasets.load_mnist(fallback=True)
-    assert str(damaged) in str(caught.value)
+    reason = str(caught.value.__cause__)
+    assert str(caught.value) == (
+        f"{damaged.resolve()} is not the file train-images-idx3-ubyte that it should be: {reason}. "
+        "Put an undamaged copy in its place, or unset CNNLIB_DATA to have one downloaded."
+    )
+    assert reason.startswith(("it ", "its header", "has other content"))
     assert (tmp_path / "cache" / "mnist.npz").exists() == prepared_before
 
 
@@ -200,8 +322,15 @@ def test_files_exchanged_are_refused(folder):
 
 def test_a_missing_file_is_named(folder):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(datasets.DataError, match=r"only a part of MNIST: t10k-labels-idx1-ubyte"):
+    with pytest.raises(datasets.DataError) as caught:
         datasets.load_mnist(fallback=True)
+    assert str(caught.value) == (
+        f"{folder.resolve()} holds only a part of MNIST: t10k-labels-idx1-ubyte (or the same with .gz) "
+        "is not there. Add it, or unset CNNLIB_DATA."
+    )
+    (folder / "train-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(datasets.DataError, match=r": train-images-idx3-ubyte, t10k-labels-idx1-ubyte \(or"):
+        datasets.load_mnist()
 
 
 # --- Not there at all
@@ -220,6 +349,22 @@ def test_not_found_says_what_to_do(variable, contents, tmp_path, monkeypatch):
     for expected in ("train-images-idx3-ubyte.gz", "CNNLIB_DATA", "CNNLIB_OFFLINE is set", str(tmp_path / "cache")):
         assert expected in message
     assert (f"CNNLIB_DATA is {tmp_path}" in message) == bool(variable)
+
+
+def test_the_whole_text_of_not_found(contents, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(datasets.DataNotFoundError) as caught:
+        datasets.load_mnist()
+    names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"]
+    assert str(caught.value).splitlines() == [
+        "MNIST is not on this computer and could not be downloaded. Any of these helps:",
+        "- connect to the internet and try again: it is downloaded once;",
+        f"- put {', '.join(f'{name}-ubyte.gz' for name in names)} into a folder, and set CNNLIB_DATA to it;",
+        f"- copy mnist.npz from a computer where this worked to {tmp_path / 'cache'}.",
+        "What was tried:",
+        "- CNNLIB_OFFLINE is set, so nothing was downloaded",
+        f"- CNNLIB_DATA is {tmp_path / 'nowhere'}, which is no folder",
+    ]
 
 
 @pytest.mark.parametrize("variable", ["an empty folder", "no folder"])
@@ -280,8 +425,10 @@ def test_a_damaged_prepared_file_is_made_anew_or_named(kind, folder, contents, t
 
     prepared.write_bytes(damaged)
     monkeypatch.delenv("CNNLIB_DATA")
-    with pytest.raises(datasets.DataError, match=r"mnist\.npz is damaged.*Delete it"):
+    message = r"^the prepared file .*mnist\.npz is damaged \(\w+: .*\)\. Delete it, and then:\nMNIST is not on this"
+    with pytest.raises(datasets.DataError, match=message) as caught:
         datasets.load_mnist(fallback=True)
+    assert f"the prepared file {prepared} is" in str(caught.value)
 
 
 def test_works_without_a_cache_folder(folder, contents, tmp_path, monkeypatch):

@@ -5,6 +5,10 @@ import pytest
 
 from cnnlib.digits.datasets import load_digits
 from cnnlib.digits.detection import (
+    CENTRE,
+    CLASS,
+    LOG_SIZE,
+    OBJECT,
     average_precision,
     decode,
     encode,
@@ -35,6 +39,12 @@ def sure(t: np.ndarray) -> np.ndarray:
 
 
 # Targets, and back
+
+
+def test_each_channel_is_of_one_kind():
+    channels = range(15)
+    kinds = [list(channels[kind]) for kind in (OBJECT, CENTRE, LOG_SIZE, CLASS)]
+    assert kinds == [[0], [1, 2], [3, 4], list(range(5, 15))]
 
 
 def test_encode_by_hand():
@@ -234,3 +244,46 @@ def test_what_are_no_scenes():
         for scenes in (None, "x", np.zeros(3)):
             with pytest.raises(TypeError, match="scenes must be a Scenes"):
                 call(scenes)
+
+
+def test_what_holds_by_default():
+    """Sure by a half, overlapping by 0.45 at most, and right from an overlap of a half."""
+    y = np.full((1, 15, 8, 8), -30.0)
+    y[0, :, 2, 2] = [np.log(0.6 / 0.4), 0.5, 0.5, 0, 0, 60, *[0] * 9]
+    y[0, :, 2, 3] = [np.log(0.52 / 0.48), 0, 0, 0, 0, 60, *[0] * 9]  # 4 pixels up and to the right
+    for shift, kept in ((0.0, 1), (0.25, 2)):
+        y[0, 2, 2, 3] = shift
+        first, second = decode(y, 0.5, 1.0)[0][0]
+        assert (iou([first], [second])[0, 0] > 0.45) == (kept == 1)
+        assert len(decode(y)[0][0]) == kept
+    y[0, 0, 2, 3] = np.log(0.49 / 0.51)
+    assert len(decode(y)[0][0]) == 1
+    scenes = scenes_of(([(0, 0, 10, 10)], [3]))
+    for height, right in ((20, 1), (20.1, 0)):
+        assert average_precision([found_of([(0, 0, height, 10)], [3], [1])], scenes, 3) == right
+        assert mean_average_precision([found_of([(0, 0, height, 10)], [3], [1])], scenes) == right
+
+
+def test_the_mean_is_over_the_classes_that_occur():
+    scenes = scenes_of(([(0, 0, 10, 10), (20, 20, 30, 30)], [0, 9]))
+    found = [found_of([(0, 0, 10, 10), (40, 40, 50, 50)], [0, 4], [0.9, 0.8])]
+    assert mean_average_precision(found, scenes) == 0.5
+    assert np.isnan(average_precision(found, scenes, 4))
+
+
+@pytest.mark.parametrize("found", [None, (), [], [1, 2, 3]])
+def test_errors_word_by_word(found):
+    message = "found must be a list with an entry for each of 2 scenes, as decode returns"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        average_precision(found, scenes_of(([], []), ([], [])), 0)
+    for call in (lambda: encode(3), lambda: average_precision([], None, 0)):
+        with pytest.raises(TypeError, match="^scenes must be a Scenes, as make_scenes returns, got "):
+            call()
+    with pytest.raises(ValueError, match=r"^boxes must be of shape \(k, 4\), got \(1, 3\)$"):
+        iou([[1, 2, 3]], np.zeros((1, 4)))
+    message = r"^expected the output of a detector, \(N, 15, 8, 8\), got an array of shape \(1, 15, 8, 7\)$"
+    with pytest.raises(ValueError, match=message):
+        decode(np.zeros((1, 15, 8, 7)))
+    for name in ("threshold", "max_iou"):
+        with pytest.raises(ValueError, match=rf"^{name} must be a number in \[0, 1\], got 1.5"):
+            decode(np.zeros((1, 15, 8, 8)), **{name: 1.5})

@@ -5,6 +5,8 @@ import http.server
 import socket
 import threading
 import time
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -18,6 +20,7 @@ def server(isolated, monkeypatch):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.server.requested.append(self.path)
+            self.server.accepted.add(self.headers["Accept-Encoding"])
             content = self.server.contents.get(self.path)
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"") + self.server.missing_bytes))
@@ -28,7 +31,7 @@ def server(isolated, monkeypatch):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.contents, server.requested, server.missing_bytes = {}, [], 0
+        server.contents, server.requested, server.accepted, server.missing_bytes = {}, [], set(), 0
         server.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -62,6 +65,91 @@ def test_downloads_once(server, contents, monkeypatch):
     contents.assert_equal(datasets.load_mnist())
     contents.assert_equal(datasets.load_mnist())
     assert server.requested == [f"/a/{name}.gz" for name in contents]
+    assert server.accepted == {"identity"}  # what comes is the file as it is
+
+
+class Bar:
+    """In the place of tqdm's bar: what it was told."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, **settings):
+        self.settings, self.received, self.total = settings, 0, settings["total"]
+        self.made.append(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def update(self, count):
+        self.received += count
+
+
+def test_a_bar_says_what_comes_and_goes_when_it_is_there(server, contents, monkeypatch):
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    monkeypatch.setattr(Bar, "made", [])
+    offer(server, "a", contents)
+    use_mirrors(monkeypatch, f"{server.url}/a/")
+    datasets.load_mnist()
+    assert [bar.settings["desc"] for bar in Bar.made] == list(contents)
+    for bar, content in zip(Bar.made, contents.values(), strict=True):
+        assert bar.settings["total"] == len(content)  # until the server says how many bytes come
+        assert bar.received == bar.total == len(gzip.compress(content))
+        assert bar.settings["unit"] == "B" and bar.settings["unit_scale"] is True
+        assert bar.settings["leave"] is False and 0 < bar.settings["delay"] < 1
+
+
+class Slow:
+    """In the place of the thread that receives: `counts` bytes come in each window, and it ends after the last."""
+
+    def __init__(self, *counts):
+        self.counts, self.content, self.now = [*counts], SimpleNamespace(received=0), 0.0
+
+    def join(self, seconds):
+        self.content.received += self.counts.pop(0)
+        self.now += seconds
+
+    def is_alive(self):
+        return bool(self.counts)
+
+
+def wait_for(thread, monkeypatch):
+    monkeypatch.setattr(download.time, "monotonic", lambda: 1000 + thread.now)
+    download._wait(thread, thread.content)
+    return thread
+
+
+def test_each_window_must_bring_enough(monkeypatch):
+    enough = download.MIN_RATE * download.WINDOW
+    assert not wait_for(Slow(enough, enough, 0), monkeypatch).counts  # the last one may be short
+    message = "^it sends only 1,000 bytes per second, expected at least 2,000$"
+    for counts in ([enough // 2, 0], [9 * enough, enough // 2, 0]):
+        with pytest.raises(TimeoutError, match=message):
+            wait_for(Slow(*counts), monkeypatch)
+    with pytest.raises(TimeoutError, match="sends only"):
+        wait_for(Slow(enough - 1, 0), monkeypatch)
+
+
+def test_no_file_may_take_longer_than_an_hour(monkeypatch):
+    windows = 3600 // download.WINDOW
+    wait_for(Slow(*[10**6] * (windows + 1)), monkeypatch)
+    with pytest.raises(TimeoutError, match="^a file was not complete after 3,600 seconds$"):
+        wait_for(Slow(*[10**6] * (windows + 2)), monkeypatch)
+
+
+def test_a_buffer_takes_as_much_as_it_may():
+    buffer = download._LimitedBuffer(1000)
+    assert buffer.write(bytes(400)) == 400 and buffer.write(bytes(600)) == 600 and buffer.received == 1000
+    with pytest.raises(ValueError, match="^it sends more than 1,000 bytes$"):
+        buffer.write(b"x")
+    assert buffer.getvalue() == bytes(1000)
+
+
+def test_every_reason_is_in_the_error():
+    error = download.DownloadError(["one", "two"])
+    assert str(error) == "one; two" and error.reasons == ["one", "two"]
 
 
 def test_a_dead_mirror_is_passed_over(server, contents, dead_url, monkeypatch):
@@ -110,6 +198,30 @@ class Dripper:
         with socket.socket() as wake:
             wake.connect_ex(("127.0.0.1", int(self.url.split(":")[2][:-1])))
         self.thread.join()
+
+
+def test_the_thread_of_a_download_that_was_left_ends(contents, isolated, monkeypatch):
+    """When the next byte comes; until then it does not keep Python from ending."""
+    monkeypatch.setenv("CNNLIB_OFFLINE", "0")
+    monkeypatch.setattr(download, "WINDOW", 0.1)
+    before, dripper = set(threading.enumerate()), Dripper(b"HTTP/1.1 200 OK\r\n\r\n")
+    monkeypatch.setattr(download, "CHUNK", 1)
+    seen, wait = [], download._wait
+
+    def watched(thread, content):
+        seen.append(thread)
+        return wait(thread, content)
+
+    monkeypatch.setattr(download, "_wait", watched)
+    try:
+        use_mirrors(monkeypatch, dripper.url)
+        with pytest.raises(datasets.DataNotFoundError, match="bytes per second"):
+            datasets.load_mnist()
+        seen[0].join(5)
+        assert not seen[0].is_alive() and seen[0].daemon
+    finally:
+        dripper.stop()
+    assert len(seen) == 1 and set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Header: "])
@@ -235,8 +347,10 @@ def test_a_download_that_cannot_be_kept_is_used_with_a_warning(server, contents,
     use_mirrors(monkeypatch, f"{server.url}/a/")
     (tmp_path / "a file").write_text("not a folder")
     monkeypatch.setenv("CNNLIB_CACHE", str(tmp_path / "a file" / "cache"))
-    with pytest.warns(UserWarning, match="could not keep the download"):
+    message = "^could not keep the download, next time it is repeated: .*a file"
+    with pytest.warns(UserWarning, match=message) as warned:
         dataset = datasets.load_mnist()
+    assert warned[0].filename == __file__  # the line that asked for the data
     contents.assert_equal(dataset)
 
 

@@ -2,16 +2,19 @@
 
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cnnlib.digits.mnist_frame import FORMATS
+from cnnlib.digits import mnist_frame
+from cnnlib.digits.mnist_frame import FORMATS, read_colours
 from cnnlib.digits.reading import read_digit
 
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no such files")
@@ -101,6 +104,126 @@ def test_a_camera_held_upright_is_turned_back(kind, tmp_path):
     assert np.abs(read_digit(path) - read_digit(expected)).mean() < 0.02
 
 
+def colours_of(folder, image, kind="PNG", **options):
+    (folder / "image").write_bytes(encode(image, kind, **options))
+    return read_colours(folder / "image")
+
+
+def test_colours_are_those_of_the_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    expected = pixels.astype(np.float32) / 255
+    for kind in ("PNG", "TIFF", "BMP"):
+        np.testing.assert_allclose(colours_of(tmp_path, from_array(pixels), kind), expected, atol=1e-6)
+    for path in (os.fsencode(tmp_path / "image"), str(tmp_path / "image")):
+        np.testing.assert_allclose(read_colours(path), expected, atol=1e-6)
+
+
+def with_alpha(pixels, alpha):
+    return from_array(np.dstack([pixels, alpha]).astype(np.uint8))
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    """Opaque pixels of several colours, of which each channel alone may tell."""
+    alpha = np.full((6, 10), 255)
+    alpha[3:] = 51
+    alpha[5] = 0
+    for channel in range(3):
+        pixels = np.zeros((6, 10, 3))
+        pixels[:, ::2, channel] = 102
+        expected = 1 + alpha[..., np.newaxis] / 255 * (pixels / 255 - 1)
+        np.testing.assert_allclose(colours_of(tmp_path, with_alpha(pixels, alpha)), expected, atol=1e-6)
+    # All of one colour, but nothing, or everything, is opaque.
+    grey = np.full((6, 10, 3), 51)
+    assert np.array_equal(colours_of(tmp_path, with_alpha(grey, np.zeros((6, 10)))), np.ones((6, 10, 3)))
+    np.testing.assert_allclose(colours_of(tmp_path, with_alpha(grey, np.full((6, 10), 255))), 0.2, atol=1e-6)
+
+
+def test_ink_that_was_cut_out_is_its_shape(tmp_path):
+    """Whatever its colour is, and though a few of its pixels have another."""
+    alpha = np.zeros((10, 20))
+    alpha[:, 5:15] = 255
+    alpha[:, 4] = 102
+    pixels = np.full((10, 20, 3), [10, 200, 250])
+    pixels[0, 5:9] = 0
+    pixels[:, 10:12] += 5
+    expected = np.repeat(1 - alpha[..., np.newaxis] / 255, 3, axis=2)
+    np.testing.assert_allclose(colours_of(tmp_path, with_alpha(pixels, alpha)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "factor"), [((3, 1280), 1), ((3, 1281), 2), ((1281, 3), 2), ((1501, 3002), 3)])
+def test_a_large_image_is_reduced_by_a_whole_factor(shape, factor, tmp_path):
+    """Each new pixel is the mean of a block; at the edges, of what there is. The last image is read in two strips."""
+    height, width = shape
+    pixels = np.zeros((*shape, 3), np.uint8)
+    pixels[..., 0] = np.arange(width) // factor % 251
+    pixels[..., 1] = np.arange(height)[:, np.newaxis] // factor % 241
+    pixels[..., 2] = np.arange(width) % factor * 100
+    new = colours_of(tmp_path, from_array(pixels), compress_level=1)
+    assert new.shape == (-(-height // factor), -(-width // factor), 3)
+    np.testing.assert_allclose(new[..., :2], pixels[::factor, ::factor, :2] / np.float32(255), atol=1e-6)
+    middle = new[:, : width // factor, 2] * 255
+    np.testing.assert_allclose(middle, pixels[0, :factor, 2].mean(), atol=0.51)
+
+
+@pytest.mark.parametrize("values", [[[-2, 0, 2], [4, 5, 6]], [[0.25, 0.5, 0.375]], [[1000, 1040, 1080]], [[7, 7]]])
+def test_more_than_8_bits_are_stretched_from_the_lowest_to_the_highest(values, tmp_path):
+    values = np.array(values, np.float32)
+    expected = np.floor(255 * (values - values.min()) / max(np.ptp(values), 1e-9)) / 255
+    for channel in np.moveaxis(colours_of(tmp_path, from_array(values), "TIFF"), -1, 0):
+        np.testing.assert_allclose(channel, expected, atol=1e-6)
+
+
+def test_an_orientation_and_odd_things_in_a_file_do_no_harm(tmp_path):
+    content = encode(seven(60), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0", quality=95)  # ends too early
+    (tmp_path / "odd.jpg").write_bytes(content)
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        Image.open(io.BytesIO(content))
+    np.testing.assert_allclose(read_colours(tmp_path / "odd.jpg")[..., 0], np.asarray(seven(60)) / 255, atol=0.1)
+
+
+LIMITS = {  # for a picture of 12 x 10 pixels: just enough, and what is said of one less
+    "MAX_PIXELS": (120, "it has 12 x 10 pixels, expected at most 119 in all and 30,000 along a side"),
+    "MAX_SIDE": (12, "it has 12 x 10 pixels, expected at most 50,000,000 in all and 11 along a side"),
+    "MAX_BYTES": (None, "it has {bytes:,} bytes, expected at most {less:,}"),
+    "MAX_SCANS": (1, "it is a JPEG of 1 scans, expected at most 0"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG"])
+def test_as_large_as_may_be(name, kind, tmp_path, monkeypatch):
+    if name == "MAX_SCANS" and kind == "PNG":
+        pytest.skip("a PNG has no scans")
+    (tmp_path / "image").write_bytes(encode(Image.new("L", (12, 10), 200), kind))
+    count = (tmp_path / "image").stat().st_size
+    limit, message = LIMITS[name]
+    limit = limit or count
+    monkeypatch.setattr(mnist_frame, name, limit)
+    assert read_colours(tmp_path / "image").shape == (10, 12, 3)
+    monkeypatch.setattr(mnist_frame, name, limit - 1)
+    message = f"{tmp_path / 'image'} is not an image that can be read: {message.format(bytes=count, less=limit - 1)}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        read_colours(tmp_path / "image")
+
+
+def test_limits_that_are_documented():
+    assert (mnist_frame.MAX_PIXELS, mnist_frame.MAX_BYTES, mnist_frame.LARGEST) == (50_000_000, 200_000_000, 1_280)
+
+
+def test_an_error_without_a_text_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist_frame, "_to_colours", lambda file: 1 // 0 if file is None else [][0])
+    (tmp_path / "image").write_bytes(encode(seven(20), "PNG"))
+    with pytest.raises(ValueError, match="image is not an image that can be read: list index out of range$"):
+        read_colours(tmp_path / "image")
+
+    def fail(file):
+        raise MemoryError
+
+    monkeypatch.setattr(mnist_frame, "_to_colours", fail)
+    with pytest.raises(ValueError, match="image is not an image that can be read: MemoryError$"):
+        read_colours(tmp_path / "image")
+
+
 def test_a_large_photo_is_reduced_while_it_is_decoded(tmp_path, monkeypatch):
     (tmp_path / "photo.jpg").write_bytes(encode(seven(3200), "JPEG"))
     loaded = []
@@ -121,7 +244,8 @@ OTHER = ["EPS", "PDF", "PPM", "TGA", "PCX", "ICO", "JPEG2000", "SGI", "DDS"]
 def test_other_formats_are_not_even_opened(kind, tmp_path):
     path = tmp_path / "image.png"
     path.write_bytes(encode(seven().convert("RGB"), kind))
-    with pytest.raises(ValueError, match=rf"image\.png is not an image in one of the formats {', '.join(FORMATS)}"):
+    message = f"{path} is not an image in one of the formats PNG, JPEG, GIF, BMP, TIFF, WEBP"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         read_digit(path)
 
 
@@ -135,8 +259,23 @@ def test_a_photograph_of_an_iphone_is_named_as_such(brand, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     path = tmp_path / "IMG_0001.HEIC"
     path.write_bytes(heic(brand))
-    with pytest.raises(ValueError, match=r"IMG_0001.HEIC .*a HEIC photograph.*Save it as JPEG.*cnnlib\[heic\]"):
+    with pytest.raises(ValueError, match="IMG_0001.HEIC") as caught:
         read_digit(path)
+    assert str(caught.value).endswith(
+        " it is a HEIC photograph, which Pillow cannot read. Save it as JPEG (on an iPhone: Settings, Camera, "
+        "Formats, Most Compatible), or install the reader: pip install 'cnnlib[heic]'"
+    )
+
+
+def test_only_a_photograph_of_an_iphone_is_opened_by_its_package(monkeypatch):
+    calls = []
+    module = SimpleNamespace(register_heif_opener=lambda: calls.append("registered"))
+    monkeypatch.setitem(sys.modules, "pillow_heif", module)
+    for content in (encode(seven(), "PNG"), b"", heic()[4:], heic(b"avif")):
+        stream = io.BytesIO(content)
+        assert mnist_frame._formats_for(stream) == FORMATS and stream.tell() == 0 and not calls
+    stream = io.BytesIO(heic())
+    assert mnist_frame._formats_for(stream) == ("HEIF",) and stream.tell() == 0 and calls == ["registered"]
 
 
 def test_a_photograph_of_an_iphone_is_read_where_its_package_is(tmp_path):
@@ -258,7 +397,7 @@ def test_files_that_cannot_be_opened(tmp_path):
 
 @pytest.mark.parametrize("path", [None, 0, 1.5, ["image.png"], np.zeros((28, 28))])
 def test_what_is_no_path(path):
-    with pytest.raises(TypeError, match="path must be the name of a file, got"):
+    with pytest.raises(TypeError, match=f"^path must be the name of a file, got {re.escape(repr(path))}$"):
         read_digit(path)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cnnlib.digits.datasets import load_digits, load_mnist
-from cnnlib.digits.mnist_frame import to_mnist_frame, upscale
+from cnnlib.digits.mnist_frame import _thicken, frame_of, to_mnist_frame, upscale
 
 REAL_DATA = os.environ.get("CNNLIB_DATA", "")
 
@@ -117,6 +117,42 @@ def test_mnist_images_come_back_unchanged(tmp_path, monkeypatch):
     assert np.mean(same) > 0.99
 
 
+# --- Thin strokes
+
+
+@pytest.mark.parametrize("lies", [False, True])
+@pytest.mark.parametrize(("length", "missing"), [(7, 0), (23, 1), (31, 1), (32, 2), (47, 2), (48, 3)])
+def test_a_thin_line_becomes_as_thick_as_by_a_pen(lies, length, missing):
+    """An eighth of its length, as a pen of 2.5 pixels in a box of 20, rounded to whole pixels on each side."""
+    width = length / (length + 1)  # of a line of one pixel: twice its area over its perimeter
+    assert missing == round((length / 8 - width) / 2)
+    ink = np.zeros((length + 4, 9), np.float32)
+    ink[2:-2, 4] = 0.8
+    expected = np.zeros((length + 4 + 2 * missing, 9 + 2 * missing), np.float32)
+    expected[2 : length + 2 + 2 * missing, 4 : 5 + 2 * missing] = 0.8
+    ink, expected = (ink.T, expected.T) if lies else (ink, expected)
+    np.testing.assert_allclose(_thicken(ink), expected, atol=1e-6)
+    if not missing:
+        assert _thicken(ink) is ink
+
+
+def test_thick_strokes_stay_and_nothing_stays_nothing():
+    disc = np.ones((9, 9), np.float32)
+    assert _thicken(disc) is disc
+    assert not _thicken(np.zeros((5, 5), np.float32)).any()
+    assert not frame_of(np.full((5, 5), 0.5)).any()
+
+
+def test_what_is_fainter_than_half_is_no_ink():
+    ink = np.zeros((40, 40))
+    ink[10:30, 15:25] = 1
+    expected = frame_of(ink)
+    ink[0, 0] = ink[39, 3] = 0.5
+    np.testing.assert_array_equal(frame_of(ink), expected)
+    ink[0, 0] = 0.51
+    assert not np.array_equal(frame_of(ink), expected)
+
+
 # --- The embedded digits, scaled up
 
 
@@ -164,6 +200,12 @@ def test_upscaled_digits_are_centred():
 def test_bad_images_to_upscale(images, message):
     with pytest.raises(ValueError, match=message):
         upscale(images)
+
+
+def test_all_of_one_value_may_be_upscaled():
+    for value, expected in ((0, 0), (16, 255)):
+        boxes = upscale(np.full((2, 8, 8), value))
+        assert set(np.unique(boxes)) == {0, expected} and (boxes == 255).sum() == 2 * 400 * (value > 0)
 
 
 def test_no_image_to_upscale():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cnnlib
+from cnnlib.digits.models import ARCHITECTURES
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 import measure_model
@@ -27,6 +28,20 @@ def test_size():
     network = cnnlib.load_pretrained()
     assert network.parameter_count == 61_706 and network.config["layers"] == cnnlib.lenet5().config["layers"]
     assert (resources.files("cnnlib") / "resources" / "lenet5.npz").stat().st_size < 300_000
+
+
+@pytest.mark.parametrize(("name", "count"), [("lenet5", 61_706), ("dense", 61_671)])
+def test_new_networks(name, count):
+    """Their parameters depend on the random generator alone."""
+    build = ARCHITECTURES[name]
+    network = build(np.random.default_rng(3))
+    assert network.parameter_count == count
+    assert np.allclose(network.predict(np.full((2, 28, 28), 0.5)).sum(axis=1), 1)
+    assert network.input_shape == (1, 28, 28) and network.shapes[-1] == (10,)
+    again, other = build(np.random.default_rng(3)).parameters(), build().parameters()
+    for key, array in network.parameters().items():
+        np.testing.assert_array_equal(array, again[key])
+        assert not array.any() or not np.array_equal(array, other[key])
 
 
 def test_it_classifies_digits_by_other_people():

@@ -77,6 +77,46 @@ def test_what_is_no_stroke_is_refused(function, strokes, error, message):
         function(strokes)
 
 
+def box_of(left, top, right, bottom):
+    """A stroke that fills a box."""
+    return np.array([[left, top], [right, bottom]], float)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "parts"),
+    [
+        ([(0, 0, 10, 10), (9, 0, 19, 10)], [[0, 1]]),  # a tenth of the narrower one's width
+        ([(0, 0, 10, 10), (9.1, 0, 19, 10)], [[0], [1]]),
+        ([(0, 0, 10, 10), (9, 0, 109, 10)], [[0, 1]]),
+        ([(0, 0, 100, 10), (99, 0, 109, 10)], [[0, 1]]),
+        ([(0, 0, 100, 10), (99.5, 0, 109, 10)], [[0], [1]]),
+        ([(0, 0, 10, 10), (0, 13, 10, 20)], [[0, 1]]),  # three tenths of the tallest one's height apart
+        ([(0, 0, 10, 10), (0, 13.1, 10, 20)], [[0], [1]]),
+        ([(0, 13, 10, 20), (0, 0, 10, 10)], [[0, 1]]),
+        ([(0, 0, 10, 10), (0, 40, 10, 45), (50, 0, 60, 100)], [[0, 1], [2]]),
+        ([(0, 0, 10, 10), (0, 41, 10, 45), (50, 0, 60, 100)], [[0], [1], [2]]),
+        ([(0, 0, 10, 10), (9, 0, 19, 10), (18, 0, 28, 10)], [[0, 1, 2]]),
+        ([(18, 0, 28, 10), (9, 0, 19, 10), (0, 0, 10, 10)], [[0, 1, 2]]),
+        ([(0, 0, 10, 10), (0, 12, 10, 22), (0, 24, 10, 34)], [[0, 1, 2]]),
+        ([(0, 24, 10, 34), (0, 12, 10, 22), (0, 0, 10, 10)], [[0, 1, 2]]),
+        # The first is apart from both of the others, and not from what they are together.
+        ([(0, 0, 10, 10), (9.5, 11, 19.5, 20), (8, 16, 30, 26)], [[0, 1, 2]]),
+    ],
+)
+def test_which_strokes_belong_together(boxes, parts):
+    found = split_strokes([box_of(*box) for box in boxes])
+    assert sorted(found) == sorted(parts) and (len(found) < 3 or found == parts)
+
+
+def test_the_parts_are_judged_as_they_are_drawn(monkeypatch):
+    seen = []
+    monkeypatch.setattr(reading, "looks_like_digit", lambda images: seen.append(images) or np.ones(len(images), bool))
+    two = [BAR, np.array([[10.0, 0.0], [12.0, 9.0]]), np.array([[10.0, 4.0], [13.0, 4.0]])]
+    assert digits_of(two, 4.0) == digits_of(two) == [[0], [1, 2]]
+    for images, pen in zip(seen, (4.0, cnnlib.digits.mnist_frame.PEN_DIAMETER), strict=True):
+        np.testing.assert_array_equal(images, [cnnlib.rasterize([BAR], pen), cnnlib.rasterize(two[1:], pen)])
+
+
 def test_strokes_may_be_lists_and_far_apart():
     assert split_strokes([BAR.tolist(), moved(BAR, 9).astype(int).tolist()]) == [[0], [1]]
     assert split_strokes([BAR, moved(BAR, 1.7e308), moved(BAR, -1.7e308)]) == [[2], [0], [1]]  # without a warning

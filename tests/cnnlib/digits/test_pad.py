@@ -1,18 +1,23 @@
 """The notebook's pad, without a browser: its events are called as ipycanvas calls them."""
 
 import asyncio
+import base64
+import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import ipywidgets as widgets
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnnlib
 from cnnlib.digits import pad as pad_module
 from cnnlib.digits.confidence import calibrate
 from cnnlib.digits.pad import INTERVAL, DigitPad
 from cnnlib.digits.sample_drawings import sample_drawings
+from cnnlib.digits.strokes import centre_by_box
 
 DRAWINGS, LABELS = sample_drawings()
 
@@ -197,8 +202,10 @@ def test_steps_and_feature_maps(pad):
 
 def test_examples_come_one_after_the_other(pad):
     seen = set()
-    for _ in range(40):
+    order = np.random.default_rng(0).permutation(40)
+    for number in order:
         pad.example_button.click()
+        assert np.array_equal(pad.strokes[0], DRAWINGS[number][0])
         seen.add(str(pad.strokes))
     assert len(seen) == 40
     pad.example_button.click()
@@ -387,3 +394,226 @@ def test_a_network_of_another_shape_is_refused():
 )
 def test_nothing_is_certain(p, text):
     assert pad_module._percent(p) == text
+
+
+# What it shows, word by word
+
+
+def test_what_stands_on_the_buttons(pad):
+    def texts(widget):
+        own = [(widget.description, widget.tooltip)] if type(widget).__name__ in ("Button", "ToggleButton") else []
+        return own + [text for child in getattr(widget, "children", ()) for text in texts(child)]
+
+    assert texts(pad) == [
+        ("Clear", "Remove the drawing (key: c)"),
+        ("Undo", "Remove the last stroke (key: z)"),
+        ("Example", "Show a drawing that comes with the book"),
+        ("Steps", "From the drawing to the image"),
+        ("Feature maps", "What the convolutions see"),
+        *[(str(digit), f"Teach the network that it is a {digit}") for digit in range(10)],
+        ("Undo teaching", "Undo the last correction"),
+        ("Save", "Save the fine-tuned network"),
+    ]
+    assert pad.children[5].children[0].value == "Wrong? It is a"
+    assert (pad.path_field.value, pad.path_field.tooltip) == ("my-model.npz", "File name")
+    slider = pad.pen_slider
+    assert (slider.description, slider.min, slider.max, slider.step, slider.value) == ("Pen", 1, 5, 0.5, 2.5)
+    assert slider.readout_format == ".1f" and not slider.continuous_update
+    assert not pad.steps_toggle.value and not pad.maps_toggle.value
+    assert "cnnlib-pad" in pad._dom_classes and ".cnnlib-pad canvas" in pad.children[0].value
+
+
+def test_where_everything_stands(pad):
+    """The canvas keeps its size; rows of buttons break where the page is narrow; the result stands beside, or below."""
+    canvas = pad.canvas.layout
+    assert (canvas.width, canvas.height, canvas.flex) == ("280px", "280px", "0 0 auto")
+    assert (pad.canvas.width, pad.canvas.height) == (280, 280)
+    assert pad.pen_slider.layout.width == "280px" and pad.pen_slider.style.description_width == "auto"
+    left, result = pad.children[1].children
+    assert result is pad.result and (result.layout.flex, result.layout.min_width) == ("1 1 280px", "0")
+    narrow = left.layout
+    assert (narrow.width, narrow.padding, narrow.flex, narrow.overflow) == ("288px", "1px", "0 0 auto", "visible")
+    for row in (pad.children[1], left.children[0], pad.children[3], pad.children[5], pad.children[6]):
+        gap = "8px 24px" if row is pad.children[1] else "4px"
+        assert (row.layout.flex_flow, row.layout.align_items, row.layout.grid_gap) == ("row wrap", "flex-start", gap)
+    assert pad.children[1].layout.overflow == "visible"
+    assert pad.steps_toggle.layout.width == pad.maps_toggle.layout.width == "auto"
+    for button in (pad.clear_button, *pad.correction_buttons):
+        assert (button.layout.width, button.layout.min_width) == ("auto", "32px")
+    assert pad.path_field.layout.width == "130px"
+
+
+def test_what_is_drawn_on_the_canvas(pad, monkeypatch):
+    done = []
+    for name in ("stroke_lines", "fill_rect", "stroke_rect"):
+        monkeypatch.setattr(
+            pad.canvas,
+            name,
+            lambda *what, name=name: done.append((name, *what, pad.canvas.line_width, pad.canvas.stroke_style)),
+        )
+    ink = (7 * 2.5, "#1a1a1a")
+    assert pad.canvas.line_cap == pad.canvas.line_join == "round" and pad.canvas.stroke_style == "#1a1a1a"
+    draw(pad, [[(30, 40)], [(50, 60), (70, 80)]][:1])
+    assert done == [("stroke_lines", [(30, 40), (30, 40)], *ink)]
+    done.clear()
+    send(pad, "mouse_down", 50, 60)
+    send(pad, "mouse_move", 70, 80)
+    assert done == [("stroke_lines", [(50, 60), (50, 60)], *ink), ("stroke_lines", [(50, 60), (70, 80)], *ink)]
+    done.clear()
+    pad.parts = []
+    pad._redraw()
+    assert [entry[:5] for entry in done[:1]] == [("fill_rect", 0, 0, 280, 280)] and pad.canvas.fill_style == "#ffffff"
+    assert done[1:] == [
+        ("stroke_lines", [(30, 40), (30, 40)], *ink),
+        ("stroke_lines", [(50, 60), (70, 80)], *ink),
+    ]
+    done.clear()
+    pad._draw_box(np.array([[30, 40], [50, 100]]))
+    margin = 7 * 2.5 / 2 + 2
+    assert done == [("stroke_rect", 30 - margin, 40 - margin, 20 + 2 * margin, 60 + 2 * margin, 2, "#d55e00")]
+    assert pad.canvas.stroke_style == "#1a1a1a"
+
+
+@pytest.mark.parametrize("key", ["c", "C", "Escape", "z", "Z", "Backspace", "x"])
+def test_keys(pad, key):
+    pad.draw([[(10, 10), (50, 50)], [(60, 10), (60, 90)]])
+    press(pad, key)
+    assert len(pad.strokes) == (0 if key in ("c", "C", "Escape") else 2 if key == "x" else 1)
+
+
+def announced(pad):
+    """What is read aloud."""
+    text = pad.message.value
+    assert text.startswith('<div role="alert">') and text.endswith("</div>")
+    return text.removeprefix('<div role="alert">').removesuffix("</div>")
+
+
+def test_what_is_announced(pad, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pad.clear()
+    assert announced(pad) == "The pad is empty."
+    pad._finish()
+    assert announced(pad) == "Draw a digit."
+    pad.draw([[(10, 10), (50, 50)], [(60, 10), (60, 90)]])
+    pad.undo()
+    assert announced(pad) == pad._describe_prediction()
+    pad.undo()
+    assert announced(pad) == "The pad is empty."
+    pad.correction_buttons[3].click()
+    assert announced(pad) == "There is nothing to learn: draw a digit first."
+    pad.draw(DRAWINGS[0])
+    sure = pad_module._percent(pad.probabilities.max())
+    assert announced(pad) == f"It reads a 0, {sure} sure."
+    before = pad._count_correct_digits()
+    pad.correction_buttons[8].click()
+    after, sure_of_8 = pad._count_correct_digits(), pad_module._percent(pad.probabilities.max())
+    assert re.fullmatch(
+        rf"Learned in \d+\.\d s\. This drawing is now read as an 8 \({sure_of_8}\), before as a 0 \({sure}\)\. "
+        r"Of your drawings it reads 1 of 1 correctly\. "
+        rf"Of 300 digits by other people it reads {after} correctly, before the first correction {before}\.",
+        announced(pad),
+    )
+    pad.save_button.click()
+    assert announced(pad) == ("Saved. To draw with it again: cnnlib.DigitPad(cnnlib.Network.load('my-model.npz'))")
+    pad.undo_correction_button.click()
+    assert announced(pad) == (
+        "The network is as it was before the first correction. "
+        f"This drawing is now read as a 0 ({sure}), before as an 8 ({sure_of_8})."
+    )
+    assert pad.undo_correction_button.disabled and pad.save_button.disabled
+    pad.clear()
+    pad.undo_correction_button.click()
+    pad._apply_corrections([])
+    assert announced(pad) == "The network is as it was before the first correction."
+    pad.path_field.value = "my-model.npz/x.npz"
+    pad._save_clicked()
+    assert announced(pad).startswith("It could not be saved: ")
+
+
+def test_bars_by_hand():
+    p = np.array([0.05, 0.9, 0.05])
+    row = '<tr{}><th scope="row">{}</th><td class="track"><i style="width:{}%"></i></td><td>{}</td></tr>'
+    rows = row.format("", 0, "5.0", "5%") + row.format(" class=top", 1, "90.0", "90%") + row.format("", 2, "5.0", "5%")
+    page = '<div><p class="answer">{}</p><table class="cnnlib-bars">{}</table></div>'
+    plain = rows.replace(" class=top", "")
+    assert pad_module._bars(p, 1, True) == page.format("1 <small>90% sure</small>", rows)
+    assert pad_module._bars(p, 1, False) == page.format("? <small>no digit</small>", plain)
+    assert pad_module._bars(p, None, True) == page.format("?", plain)
+    assert pad_module._bars(p, 1, True, "21 <small>") == page.format("21 <small>", rows)
+
+
+def shown(html):
+    """The picture in the HTML of a figure."""
+    data = re.search(r'src="data:image/png;base64,([^"]+)"', html).group(1)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+
+
+def test_figures_by_hand():
+    image = np.array([[0, 0.5, 1], [0.25, 0, 0]])
+    html = pad_module._figure(image, "what it is", 140)
+    start, end = html.split(html[html.index("iVBOR") : html.index('" width')])
+    assert start == '<figure><img src="data:image/png;base64,'
+    assert end == '" width="140" alt="what it is"><figcaption>what it is</figcaption></figure>'
+    assert shown(html).tolist() == [[0, 128, 255], [64, 0, 0]]
+    large = shown(pad_module._figure(np.zeros((6, 7)), "", 1, (3, 2)))
+    expected = np.zeros((24, 28, 3))
+    expected[9:11, 8:20] = expected[4:16, 13:15] = (255, 140, 0)  # four pixels for one, and its centre at 3.5, 2.5
+    assert large.tolist() == expected.tolist()
+
+
+def test_a_montage_by_hand():
+    maps = np.arange(3 * 2 * 2).reshape(3, 2, 2)
+    sheet = pad_module._montage(maps, 2)
+    expected = np.full((5, 5), 0.35)
+    expected[:2, :2], expected[:2, 3:], expected[3:, :2] = maps / 11
+    np.testing.assert_allclose(sheet, expected, rtol=1e-6)
+    assert pad_module._montage(np.zeros((2, 3, 4))).shape == (3, 9) and pad_module._montage(
+        np.zeros((9, 1, 1))
+    ).shape == (3, 15)
+    assert not pad_module._montage(np.zeros((1, 3, 4))).any()
+
+
+def test_the_steps_by_hand(pad):
+    pad.steps_toggle.value = True
+    pad.draw([[(100, 50), (100, 150), (160, 150)], [(130, 100)]])
+    html = pad.details.value
+    assert html.startswith(
+        '<div class="cnnlib-result"><figure><svg viewBox="0 0 280 280" width="112" height="112" role="img" '
+        'aria-label="The drawing with the box around its ink." style="background:#ffffff">'
+        '<g fill="none" stroke="#1a1a1a" stroke-width="17.5" stroke-linecap="round">'
+        '<polyline points="100,50 100,150 160,150"/><polyline points="130,100 130,100"/></g>'
+        '<rect x="100" y="50" width="60" height="100" fill="none" stroke="#d55e00" stroke-width="5"/></svg>'
+        "<figcaption>1. crop to the ink</figcaption></figure>"
+    )
+    captions = ["2. longer side 20 pixels; + is the centre of mass", "3. centre of mass to (14, 14)"]
+    assert re.findall('width="112" alt="([^"]+)"', html) == captions
+    boxed = centre_by_box([np.array(stroke) for stroke in pad.strokes])
+    centre = [boxed.sum(axis=axis) @ np.arange(28) / boxed.sum() for axis in (0, 1)]
+    wanted = [
+        pad_module._figure(boxed, captions[0], 112, centre),
+        pad_module._figure(pad.image, captions[1], 112, (14, 14)),
+    ]
+    assert html.endswith("".join(wanted) + "</div>")
+
+
+def test_the_feature_maps_by_hand(pad):
+    pad.maps_toggle.value = True
+    pad.draw(DRAWINGS[0])
+    html = pad.details.value
+    captions = [f"{count} feature maps of {size} x {size}, after ReLU" for count, size in ((6, 28), (16, 10))]
+    assert html.startswith('<div class="cnnlib-result"><figure><img') and html.endswith("</figure></div>")
+    assert re.findall('width="([0-9]+)" alt="([^"]+)"', html) == [("346", captions[0]), ("348", captions[1])]
+    y = cnnlib.load_pretrained()[:2].predict(pad.image[np.newaxis])[0]
+    expected = np.round(255 * pad_module._montage(y))
+    first = shown(html)
+    np.testing.assert_allclose(first.astype(int), expected, atol=1)
+
+
+def test_errors_of_teaching_word_by_word(pad):
+    with pytest.raises(ValueError, match="^expected a digit from 0 to 9, got 10$"):
+        pad.fine_tune(10)
+    with pytest.raises(ValueError, match="^there is nothing to learn: draw a digit first$"):
+        pad.fine_tune(3)
+    pad.draw(beside(8, 0))
+    with pytest.raises(ValueError, match="^there are several digits: draw the one to learn alone$"):
+        pad.fine_tune(3)

@@ -1,5 +1,7 @@
 """Scenes: what they promise about places, sizes, overlap and classes, and what they refuse."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,75 @@ def test_bad_input(change, error, message):
     given |= change
     with pytest.raises(error, match=message):
         make_scenes(given.pop("images"), given.pop("labels"), given.pop("count"), given.pop("rng"), **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"digits": (5, 2)}, "digits must be two numbers, the smaller first, got (5, 2)"),
+        ({"heights": (30, 20.5)}, "heights must be two numbers, the smaller first, got (30, 20.5)"),
+        ({"digits": (9, 9), "heights": (40, 40)}, "found no places for 9 digits of heights (40, 40) in 64 x 64 pixels"),
+        ({"labels": DIGITS.train_labels[:3]}, "labels must be a digit, 0 to 9, for each of 1497 images, got "),
+        ({"images": np.full((1497, 5, 5), 63, np.uint8)}, "an image holds no digit: it has no pixel with enough ink"),
+    ],
+)
+def test_errors_word_by_word(change, message):
+    given = {"images": DIGITS.train_images, "labels": DIGITS.train_labels} | change
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        make_scenes(given.pop("images"), given.pop("labels"), 2, np.random.default_rng(0), **given)
+
+
+def test_scenes_are_cut_by_slices():
+    with pytest.raises(TypeError, match=r"index must be a slice, such as scenes\[:10\], got 3"):
+        make(5)[3]
+
+
+def test_the_rules_that_hold_by_default():
+    """With other rules, the same state gives other scenes."""
+    given = make(30, digits=(1, 5), heights=(12, 30), max_overlap=0.15)
+    assert all(np.array_equal(a, b) for a, b in zip(make(30).boxes, given.boxes, strict=True))
+    for other in (
+        {"digits": (1, 6)},
+        {"digits": (2, 5)},
+        {"heights": (12, 31)},
+        {"heights": (13, 30)},
+        {"max_overlap": 0},
+    ):
+        changed = make(30, **other)
+        assert not all(np.array_equal(a, b) for a, b in zip(changed.boxes, given.boxes, strict=True))
+
+
+def test_a_digit_is_cut_out_by_its_ink_and_keeps_its_shape():
+    """Ink is what has at least 64 of 255; the width follows the height, from one pixel to the whole scene."""
+    image = block(10, 6)
+    image[2, 1] = image[20, 20] = 63
+    for height, width in ((20, 12), (25, 15), (30, 18)):
+        ink, box = place(image, [], np.random.default_rng(0), (height, height), 0)
+        assert ink.shape == (height, width) == (box[2] - box[0], box[3] - box[1]) and (ink == 255).all()
+    image[2, 1] = 64
+    assert place(image, [], np.random.default_rng(0), (24, 24), 0)[0].shape == (24, 20)  # 12 by 10
+    assert place(block(1, 20), [], np.random.default_rng(0), (12, 12), 0)[0].shape == (12, 64)
+    assert place(block(20, 1), [], np.random.default_rng(0), (5, 5), 0)[0].shape == (5, 1)
+    with pytest.raises(ValueError, match="no pixel with enough ink"):
+        place(block(10, 6, 63), [], np.random.default_rng(0), (12, 12), 0)
+
+
+def test_every_place_in_the_scene_may_be_taken():
+    places = [place(block(10, 10), [], np.random.default_rng(seed), (62, 62), 0)[1] for seed in range(60)]
+    assert {box[:2] for box in places} == {(top, left) for top in range(3) for left in range(3)}
+    assert all(box[2:] == (box[0] + 62, box[1] + 62) for box in places)
+
+
+def test_an_overlap_that_is_just_allowed():
+    taken = [(0, 0, 64, 32)]
+    found = [place(block(10, 10), taken, np.random.default_rng(seed), (32, 32), 0.25) for seed in range(40)]
+    shares = {overlap(box, taken[0]) for _, box in found}
+    assert max(shares) == 0.25 and min(shares) == 0
+    assert place(block(10, 10), [(0, 0, 64, 64)], np.random.default_rng(0), (20, 20), 0.9) is None
+
+
+def test_labels_are_called_by_their_name_and_shown():
+    with pytest.raises(ValueError, match=r"^labels must be .* got an array of int(64|32) of shape \(3,\)$"):
+        make_scenes(DIGITS.train_images, [7, 8, 9], 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"^labels must have 1 axes, got an array of shape \(2, 2\)$"):
+        make_scenes(DIGITS.train_images, np.zeros((2, 2)), 1, np.random.default_rng(0))

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from cnnlib.digits.datasets import load_mnist
 from cnnlib.digits.mnist_frame import PEN_DIAMETER
 from cnnlib.digits.sample_drawings import sample_drawings
-from cnnlib.digits.strokes import PREPARATIONS, rasterize
+from cnnlib.digits.strokes import PREPARATIONS, check_strokes, draw_segments, rasterize
 
 REAL_DATA = os.environ.get("CNNLIB_DATA", "")
 
@@ -232,3 +233,50 @@ def test_every_preparation_gives_an_image(name):
         image = PREPARATIONS[name](strokes)
         assert image.shape == (28, 28) and image.dtype == np.float32
         assert image.min() >= 0 and image.max() <= 1 and np.ptp(image) > 0.5
+
+
+LINE = [np.array([[10.0, 20.0], [110.0, 70.0]])]
+BY_HAND = {  # the two points of the line, and the pen, in each preparation
+    "box in the middle, not the mass": ([4.75, 9.125], [22.25, 17.875], 2.5),
+    "filling all 28 pixels, not 20": ([0.75, 7.125], [26.25, 19.875], 2.5),
+    "stretched to a square": ([4.75, 4.75], [22.25, 22.25], 2.5),
+    "the canvas made small, as it is": ([0.5, 1.5], [10.5, 6.5], 2.5),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_preparations_by_hand(name):
+    start, end, pen = BY_HAND[name]
+    expected = draw_segments(np.array([start]), np.array([end]), pen)
+    np.testing.assert_allclose(PREPARATIONS[name](LINE), expected, atol=1e-5)
+    if "canvas" not in name:
+        np.testing.assert_allclose(PREPARATIONS[name]([LINE[0] / 1e4 + 3]), expected, atol=1e-5)
+
+
+def test_preparations_with_other_pens_and_colours():
+    np.testing.assert_array_equal(PREPARATIONS["a pen of 1 pixel"](LINE), rasterize(LINE, 1))
+    np.testing.assert_array_equal(PREPARATIONS["a pen of 5 pixels"](LINE), rasterize(LINE, 5))
+    np.testing.assert_array_equal(PREPARATIONS["dark on bright"](LINE), 1 - rasterize(LINE))
+    np.testing.assert_array_equal(PREPARATIONS["as MNIST does it"](LINE), rasterize(LINE, 2.5))
+
+
+@pytest.mark.parametrize(
+    ("strokes", "message"),
+    [
+        ([[(-1e308, 0), (1e308, 0)]], "the strokes' points are too far apart for floating-point numbers"),
+        ([[(0, 0)], [(0, 0, 0)]], "strokes[1] must have shape (n, 2), got (1, 3)"),
+        ([[(0, 0)], [(0, np.inf)]], "strokes[1] has coordinates that are not finite"),
+    ],
+)
+def test_errors_word_by_word(strokes, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        rasterize(strokes)
+
+
+@pytest.mark.parametrize("strokes", ["ab", b"ab", {1: 2}, 5, None])
+def test_what_is_no_list_word_by_word(strokes):
+    message = f"strokes must be a list of arrays of shape (n, 2), got {strokes!r}"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        check_strokes(strokes)
+    with pytest.raises(ValueError, match=r"strokes\[0\] .*, expected shape \(n, 2\)$"):
+        check_strokes([["a", "b"]])
