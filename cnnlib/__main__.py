@@ -345,7 +345,10 @@ def train(
     shows_bar = sys.stderr is not None and sys.stderr.isatty()
     if not shows_bar:
         callbacks.append(EpochLines())
-    click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {epochs} epochs")
+    length = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    click.echo(f"{network.parameter_count:,} parameters, {len(x):,} training images, {length}")
+    if resume and is_main and not checkpoint.exists():
+        click.echo(f"There is no run to go on with in {checkpoint}: this one begins anew.")
     command = shlex.join(word for word in sys.argv[1:] if word not in ("--resume", "--restart"))
     try:
         history = network.train(
@@ -528,9 +531,8 @@ def predict_image(
         from cnnlib.digits.reading import steps_of
         from cnnlib.plots import draw_steps
 
-        called = "digit" if len(reading.digits) else "part"
         with drawing_to(show):
-            draw_steps({name.replace("digit", called): step for name, step in steps_of(path).items()})
+            draw_steps(steps_of(path))
         click.echo(f"The steps are in {show}.")
     return len(reading.digits)
 

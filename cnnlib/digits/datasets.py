@@ -171,8 +171,8 @@ def load_mnist(fallback: bool = False) -> Dataset:
     Raises
     ------
     DataError
-        If a file in CNNLIB_DATA is damaged or foreign, if only some of the files are there, or if the prepared file is
-        damaged and cannot be made anew.
+        If CNNLIB_DATA is no folder, if a file in it is damaged or foreign, if only some of the files are there, or if
+        the prepared file is damaged and cannot be made anew.
     DataNotFoundError
         If MNIST is not on this computer and cannot be downloaded, and `fallback` is false or CNNLIB_DATA is set.
     TypeError
@@ -287,6 +287,8 @@ def _find(source: _Source) -> dict[str, Path]:
     root = _folder_in("CNNLIB_DATA")
     if root is None:
         return {}
+    if not os.path.isdir(root):
+        raise DataError(f"CNNLIB_DATA is {root}, which is no folder. Correct it, or unset it to do without.")
     for name in (*source.folders, *SHARED_FOLDERS):
         folder = root / name
         paths = {part: path for part, file in source.files.items() if (path := _find_file(folder, file))}
@@ -365,8 +367,7 @@ def _download(source: _Source) -> dict[str, np.ndarray]:
     except DownloadError as error:
         reasons = error.reasons
         if folder := os.environ.get("CNNLIB_DATA"):
-            found = "has none of the files" if os.path.isdir(os.path.expanduser(folder)) else "is no folder"
-            reasons = [*reasons, f"CNNLIB_DATA is {folder}, which {found}"]
+            reasons = [*reasons, f"CNNLIB_DATA is {folder}, which has none of the files"]
         names = ", ".join(f"{file.name}.gz" for file in source.files.values())
         raise DataNotFoundError(
             f"{source.name} is not on this computer and could not be downloaded. Any of these helps:\n"

@@ -103,8 +103,9 @@ def ink_mask(colours: np.ndarray, steps: Steps | None = None) -> tuple[np.ndarra
 def without_lines(mask: np.ndarray) -> np.ndarray:
     """Return a mask without the straight lines that cross the whole picture, or nearly so; strokes are joined again."""
     from scipy import ndimage
+    from skimage.measure import label
 
-    result = mask
+    result, lines = mask, [np.zeros(size, bool) for size in mask.shape]
     for upright in (True, False):
         rows = mask.T if upright else mask
         # Of a line, nearly every pixel of some row is ink; a digit that is cut out tightly has no such row beside it.
@@ -125,9 +126,12 @@ def without_lines(mask: np.ndarray) -> np.ndarray:
             below = rows[high : high + 2].any(axis=0)
             near = ndimage.binary_dilation(above, iterations=2) & ndimage.binary_dilation(below, iterations=2)
             cleaned[low:high] = rows[low:high] & near
+            lines[upright][max(low - 2, 0) : high + 2] = True
         cleaned = cleaned.T if upright else cleaned
         result = result & cleaned
-    return result
+    # Where two lines cross, each takes the other for a stroke: what is left of them has nothing around it.
+    numbers = label(result, connectivity=2)
+    return result & np.isin(numbers, numbers[result & ~np.outer(*lines)])
 
 
 def _beyond(rows: np.ndarray, run: np.ndarray) -> bool:
@@ -185,11 +189,35 @@ def find_ink(colours: np.ndarray, steps: Steps | None = None, depth: int = 0) ->
     within = max((part.area for part in found if not _at_edge(part, mask.shape)), default=0)
     largest = within or max((part.area for part in found), default=0)
     for part in found:
-        comes_in = _at_edge(part, mask.shape) and part.area < 1.5 * within
+        comes_in = _at_edge(part, mask.shape) and (
+            part.area < 1.5 * within or _is_corner(part, mask.shape) or _is_soft(part, ink, mask)
+        )
         if part.area >= SPECK * largest and not comes_in:
             kept[part.slice] |= part.image
     near = ndimage.binary_dilation(kept, iterations=2)  # the soft edges of strokes
     return np.where(near, ink, 0), kept, (0, 0)
+
+
+def _is_corner(part, shape: tuple[int, int]) -> bool:
+    """Say whether a part fills a corner, and is no digit that was cut out tightly: a piece of the desk."""
+    top, left, bottom, right = part.bbox
+    row = 0 if top == 0 else -1 if bottom == shape[0] else None
+    column = 0 if left == 0 else -1 if right == shape[1] else None
+    if row is None or column is None or not part.image[row, column]:
+        return False
+    return max((bottom - top) / shape[0], (right - left) / shape[1]) < 0.7
+
+
+def _is_soft(part, ink: np.ndarray, mask: np.ndarray) -> bool:
+    """Say whether ink grows pale at the rim of a part, and not at once: a shadow."""
+    from scipy import ndimage
+
+    whole = np.pad(part.image, 3)
+    rows, columns = (slice(low, high + 6) for low, high in zip(part.bbox[:2], part.bbox[2:], strict=True))
+    padded_ink, padded_mask = np.pad(ink, 3, mode="edge")[rows, columns], np.pad(mask, 3)[rows, columns]
+    rim = whole & ~ndimage.binary_erosion(whole, border_value=1)
+    around = ndimage.binary_dilation(whole, iterations=3) & ~ndimage.binary_dilation(whole, iterations=2) & ~padded_mask
+    return bool(around.any()) and float(padded_ink[rim].mean() - padded_ink[around].mean()) < 0.3
 
 
 def _at_edge(part, shape: tuple[int, int]) -> bool:

@@ -139,10 +139,10 @@ def kept_in_lines(accepted: np.ndarray, lines: np.ndarray) -> np.ndarray:
 
 
 def steps_of(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Return, by name, pictures of the steps from an image file to the images (28, 28) that the network gets."""
+    """Return, by name, pictures of the steps from an image file to the images (28, 28) of four possible digits."""
     colours, steps = read_colours(path), Steps()
     found = find_digits(colours, steps)
-    frames = {f"digit {number}": frame_of(digit.ink) for number, digit in enumerate(found[:4], start=1)}
+    frames = {f"part {number}": frame_of(digit.ink) for number, digit in enumerate(found[:4], start=1)}
     return {"picture": colours, **steps.pictures, **frames}
 
 

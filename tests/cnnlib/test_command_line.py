@@ -89,8 +89,10 @@ def test_stopped_and_resumed(folder, monkeypatch):
         output = run(*TRAIN, code=130)
     assert f"Stopped. To go on: {this_program()} " in output and "--resume" in output
     assert "go on with it by --resume" in run(*TRAIN, code=1)
-    run(*TRAIN, "--resume", "--output", "resumed.npz")
+    assert "begins anew" not in run(*TRAIN, "--resume", "--output", "resumed.npz")
     assert (folder / "resumed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+    output = run(*TRAIN, "--resume")
+    assert "There is no run to go on with in " in output and "-digits-0.npz: this one begins anew." in output
 
 
 def test_two_runs_with_one_checkpoint_are_explained():

@@ -336,11 +336,10 @@ def test_a_missing_file_is_named(folder):
 # --- Not there at all
 
 
-@pytest.mark.parametrize("variable", [None, "an empty folder", "no folder"])
+@pytest.mark.parametrize("variable", [None, "an empty folder"])
 def test_not_found_says_what_to_do(variable, contents, tmp_path, monkeypatch):
     if variable:
         monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / variable))
-    if variable == "an empty folder":
         (tmp_path / variable).mkdir()
     with pytest.raises(datasets.DataNotFoundError) as caught:
         datasets.load_mnist()
@@ -352,7 +351,8 @@ def test_not_found_says_what_to_do(variable, contents, tmp_path, monkeypatch):
 
 
 def test_the_whole_text_of_not_found(contents, tmp_path, monkeypatch):
-    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "nowhere"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "elsewhere"))
     with pytest.raises(datasets.DataNotFoundError) as caught:
         datasets.load_mnist()
     names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"]
@@ -363,17 +363,25 @@ def test_the_whole_text_of_not_found(contents, tmp_path, monkeypatch):
         f"- copy mnist.npz from a computer where this worked to {tmp_path / 'cache'}.",
         "What was tried:",
         "- CNNLIB_OFFLINE is set, so nothing was downloaded",
-        f"- CNNLIB_DATA is {tmp_path / 'nowhere'}, which is no folder",
+        f"- CNNLIB_DATA is {tmp_path / 'elsewhere'}, which has none of the files",
     ]
 
 
-@pytest.mark.parametrize("variable", ["an empty folder", "no folder"])
-def test_nothing_stands_in_for_data_that_somebody_has_put_somewhere(variable, contents, tmp_path, monkeypatch):
-    (tmp_path / "an empty folder").mkdir()
-    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / variable))
-    reason = {"an empty folder": "which has none of the files", "no folder": "which is no folder"}[variable]
-    with pytest.raises(datasets.DataNotFoundError, match=reason):
+def test_nothing_stands_in_for_data_that_somebody_has_put_somewhere(contents, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path))
+    with pytest.raises(datasets.DataNotFoundError, match="which has none of the files"):
         datasets.load_mnist(fallback=True)
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_a_folder_that_is_not_there_is_an_error_where_a_prepared_copy_is_too(fallback, folder, tmp_path, monkeypatch):
+    """Else who prepares a room at home, and misspells the folder, learns of it in the room."""
+    assert datasets.load_mnist(fallback).name == "MNIST"
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "misspelt"))
+    with pytest.raises(
+        datasets.DataError, match=r"^CNNLIB_DATA is .*misspelt, which is no folder. Correct it, or unset"
+    ):
+        datasets.load_mnist(fallback)
 
 
 @pytest.mark.parametrize("fallback", ["no", None, 1, []])

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 import cnnlib
@@ -533,14 +533,52 @@ def test_numbers_are_read_line_by_line(tmp_path):
     assert given.digits.tolist() == [6, 0, 4, 2]
 
 
+def photograph(turn=0, lines=True, seven=False):
+    """A lined sheet in shadow, turned on a brown desk, as a phone would take it."""
+    sheet = Image.new("RGB", (900, 675), (236, 232, 220))
+    pen = ImageDraw.Draw(sheet)
+    for y in range(45, 675, 52) if lines else ():
+        pen.line([(0, y), (900, y)], (150, 180, 215), 2)
+    if lines:
+        pen.line([(90, 0), (90, 675)], (220, 120, 120), 2)
+    if seven:
+        pen.line([(352, 195), (540, 199), (420, 510)], (25, 25, 40), 12, joint="curve")
+    colours = np.asarray(sheet.rotate(turn, Image.Resampling.BICUBIC, fillcolor=(120, 90, 60)), float)
+    x, y = np.meshgrid(np.linspace(0, 1, 900), np.linspace(0, 1, 675))
+    colours *= (0.45 + 0.55 / (1 + np.exp(-(x + y - 0.8) * 6)))[..., np.newaxis]
+    noise = np.random.default_rng(0).normal(0, 5, colours.shape)
+    picture = Image.fromarray(np.clip(colours + noise, 0, 255).astype(np.uint8))
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(1.5)))
+
+
+@pytest.mark.parametrize("turn", [0, 8, 20])
+def test_on_an_empty_sheet_in_shadow_there_is_no_digit(turn, tmp_path):
+    """Neither the edge of the shadow, nor a piece of the desk, nor where lines cross."""
+    pictures.save(photograph(turn), tmp_path / "photo.png")
+    assert cnnlib.read_digits(tmp_path / "photo.png").digits.tolist() == []
+
+
+@pytest.mark.parametrize("turn", [0, 8])
+def test_on_such_a_sheet_a_digit_is_read(turn, tmp_path):
+    pictures.save(photograph(turn, seven=True), tmp_path / "photo.png")
+    assert cnnlib.read_digits(tmp_path / "photo.png").digits.tolist() == [7]
+
+
+def test_a_digit_cut_out_tightly_may_fill_a_corner(tmp_path):
+    sheet = Image.new("L", (60, 100), 255)
+    ImageDraw.Draw(sheet).line([(0, 4), (55, 4), (25, 99)], 0, 9, joint="curve")
+    sheet.save(tmp_path / "tight.png")
+    assert cnnlib.read_digits(tmp_path / "tight.png").digits.tolist() == [7]
+
+
 def test_the_steps_have_names_and_four_digits_are_shown(tmp_path):
     path = page(tmp_path, *((label, 2, 100, 75 * k) for k, label in enumerate((4, 2, 0, 6, 3))))
     steps = steps_of(path)
-    names = ["picture", "contrast", "without ground", "ink", "digit 1", "digit 2", "digit 3", "digit 4"]
+    names = ["picture", "contrast", "without ground", "ink", "part 1", "part 2", "part 3", "part 4"]
     assert [*steps] == names
     colours = mnist_frame.read_colours(path)
     np.testing.assert_array_equal(steps["picture"], colours)
-    np.testing.assert_array_equal(steps["digit 2"], mnist_frame.frame_of(find_digits(colours)[1].ink))
+    np.testing.assert_array_equal(steps["part 2"], mnist_frame.frame_of(find_digits(colours)[1].ink))
 
 
 def test_a_picture_without_digits_is_read_as_none(tmp_path):
