@@ -655,8 +655,15 @@ def check_saved_arrays(network) -> dict[str, np.ndarray]:
             raise TypeError(
                 f"{name} is {array.dtype}: a network is saved in float32 or float64, one for all its arrays"
             )
-        check_finite(name, array)
+        check_variance(name, check_finite(name, array))
     return arrays
+
+
+def check_variance(name: str, array: np.ndarray) -> np.ndarray:
+    """Return the array; a ValueError if by its name it is a variance, and one of its numbers is negative."""
+    if name.startswith("running_variance") and (array < 0).any():
+        raise ValueError(f"{name} holds negative numbers, such as {array.min():.3g}: a variance is 0 or more")
+    return array
 
 
 def check_json(name: str, value):
@@ -700,7 +707,7 @@ def check_stored(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: st
     """Return an array of a file if it has the shape and the dtype that are expected; a ValueError otherwise."""
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {dtype} of shape {shape}")
-    return array
+    return check_variance(name, array)
 
 
 def check_same_run(found: dict, settings: dict) -> None:

@@ -346,3 +346,21 @@ def test_a_history_with_a_number_of_400_digits_is_refused(tmp_path, name):
         saving.write_arrays(path, arrays, description)
         with pytest.raises(ValueError, match=f"checkpoint.npz is not a checkpoint of this run: its {name} holds a num"):
             train(path)
+
+
+def test_a_variance_below_zero_is_neither_saved_nor_loaded(tmp_path):
+    """Its root would be NaN in every answer."""
+    network = cnnlib.Network([cnnlib.Dense(2, 3), cnnlib.BatchNormalization(3)], (2,))
+    network[1].running_variance[1] = -0.5
+    message = r"running_variance.* holds negative numbers, such as -0\.5: a variance is 0 or more"
+    with pytest.raises(ValueError, match=message):
+        network.save(tmp_path / "model.npz")
+    assert not (tmp_path / "model.npz").exists()
+    network[1].running_variance[1] = 0.5
+    network.save(tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz") as stored:
+        arrays = dict(stored)
+    arrays["running_variance1"][1] = -0.5
+    np.savez(tmp_path / "model.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        cnnlib.Network.load(tmp_path / "model.npz")
