@@ -34,8 +34,7 @@ def gradient_check(
     numerical gradient n, and the largest entry of the array as scale: it keeps the rounding of tiny entries from
     sounding the alarm. Nor does a difference count that is smaller than the rounding of the numbers of which n is the
     difference: where a softmax is saturated, n is nothing else. A loss is taken for 1 at least, since that is what is
-    rounded on the way to a loss near zero. The check works on a copy; nothing that it is given is
-    changed.
+    rounded on the way to a loss near zero. The check works on a copy; nothing that it is given is changed.
 
     The point `x` should not lie on a kink (an input of zero for `ReLU`, two equal pixels for `MaxPooling`), where there
     is no derivative to find. Where a kink lies close by, between the two points, an entry that disagrees is looked at
@@ -81,7 +80,7 @@ def gradient_check(
     sample = None if sample is None else checks.check_positive_int("sample", sample)
     x = checks.check_finite("x", checks.as_float_array("x", x, np.float64)).copy()
     evaluate, y, dy, gradients = prepare(function, x, t, rng)
-    rounding = 4 * np.finfo(float).eps * np.abs(dy * y).max(initial=isinstance(function, Loss)) / step
+    rounding = 4 * np.finfo(float).eps * np.abs(dy * y).max(initial=1 if isinstance(function, Loss) else 0) / step
     errors = {}
     for name, (array, gradient) in gradients.items():
         if gradient.shape != array.shape:
