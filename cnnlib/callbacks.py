@@ -230,6 +230,8 @@ class FiniteCheck(Callback):
         run.optimizer.steps = 0  # what it remembers is of no use: it begins anew, so that it can be used again
         first = "" if self.first_loss is None else f"; the first loss was {self.first_loss:.3g}"
         weights = f"of epoch {self.good_epoch}" if self.good_epoch else "that it began with"
+        if any(name.startswith("best.") for name in run.arrays):  # EarlyStopping puts them back when the run ends
+            weights = "of its best epoch"
         raise FloatingPointError(
             f"{what} in epoch {epoch}, step {run.step + 1}{first}. {cause} The network has the weights {weights} again."
         )

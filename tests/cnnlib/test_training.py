@@ -116,6 +116,16 @@ def test_early_stopping_by_accuracy_looks_upwards():
     assert stopping.best_epoch == 1 + int(np.argmax(history["accuracy"]))
 
 
+def test_a_failed_run_says_that_it_has_the_weights_of_its_best_epoch():
+    """Early stopping puts those of epoch 3 back, though epoch 4 is the last good one."""
+    spy, stopping, (x, t) = Spy(), cnnlib.EarlyStopping(), blobs()
+    settings = {"schedule": lambda progress: 1.0 if progress < 0.2 else 1e40, "validation": blobs(seed=1)}
+    net = network()
+    with pytest.raises(FloatingPointError, match=r"in epoch 5, .* The network has the weights of its best epoch again"):
+        net.train(x, t, epochs=20, **settings, callbacks=[Worse(), stopping, spy], progress=False)
+    assert stopping.best_epoch == 3 and same(weights(net), spy.weights[2])
+
+
 def test_early_stopping_needs_something_to_look_at():
     with pytest.raises(ValueError, match=r"no validation_loss to look at: pass validation=\(x, t\)"):
         network().train(*blobs(), callbacks=[cnnlib.EarlyStopping()], progress=False)
