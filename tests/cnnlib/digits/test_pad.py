@@ -440,7 +440,7 @@ def test_where_everything_stands(pad):
     assert pad.steps_toggle.layout.width == pad.maps_toggle.layout.width == "auto"
     for button in (pad.clear_button, *pad.correction_buttons):
         assert (button.layout.width, button.layout.min_width) == ("auto", "32px")
-    assert pad.path_field.layout.width == "130px"
+    assert pad.path_field.layout.width == "calc(10 * var(--jp-widgets-font-size, 13px))"
 
 
 def test_what_is_drawn_on_the_canvas(pad, monkeypatch):
