@@ -350,8 +350,9 @@ def describe_function(value) -> str:
     """Return a text for a function or an object that is the same in every process, and another for another one.
 
     A function of the library is its name, one of the user its name and a checksum of its code: two can have one name,
-    such as ``<lambda>``. An object is how it is printed, without its address in memory; if there is one, so that it is
-    not printed by its settings, these are added.
+    such as ``<lambda>``. An object is how it is printed, without its address in memory, so that one whose settings
+    shall count must print them, as a dataclass does. Variables that a function or an object keeps do not count: they
+    may change during a run, such as a counter, and the run could not be resumed.
     """
     if isinstance(value, functools.partial):
         return f"partial{tuple(map(describe_function, (value.func, *value.args, *sorted(value.keywords.items()))))}"
@@ -360,14 +361,9 @@ def describe_function(value) -> str:
     if isinstance(value, types.FunctionType):
         if value.__module__.startswith("cnnlib."):
             return value.__name__
-        cells = [describe_function(cell.cell_contents) for cell in value.__closure__ or ()]
-        parts = [*code_parts(value.__code__), *map(describe_function, value.__defaults__ or ()), *cells]
+        parts = [*code_parts(value.__code__), *map(describe_function, value.__defaults__ or ())]
         return f"{value.__name__} {hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", plain := repr(value))
-    if text == plain or not hasattr(value, "__dict__"):
-        return text
-    settings = {name: describe_function(each) for name, each in sorted(vars(value).items())}
-    return f"{text} {settings}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def code_parts(code: types.CodeType) -> list[str]:

@@ -136,10 +136,10 @@ MADE = {
     "lambda": (lambda: lambda progress: 1.0, lambda: lambda progress: 0.5),
     "set": (lambda: lambda progress: "x" in {"a", "b", "x"}, lambda: lambda progress: "x" in {"a", "b", "c", "x"}),
     "inner": (lambda: lambda progress: sum(s for s in [0.5]), lambda: lambda progress: sum(-s for s in [0.5])),
-    "closure": (lambda: (lambda a: lambda progress: a)(1.0), lambda: (lambda a: lambda progress: a)(0.5)),
-    "object": (lambda: Scaled(1), lambda: Scaled(2)),
-    "method": (lambda: Scaled(1).halved, lambda: Scaled(2).halved),
-    "method of another name": (lambda: Scaled(1).halved, lambda: Scaled(1).__call__),
+    "default": (lambda: lambda progress, a=1.0: a, lambda: lambda progress, a=0.5: a),
+    "object": (lambda: Scaled(1), lambda: Distortion()),
+    "settings": (lambda: Distortion(), lambda: Distortion(shift=2)),
+    "method": (lambda: Scaled(1).halved, lambda: Scaled(1).__call__),
 }
 
 
@@ -148,6 +148,24 @@ def test_functions_are_told_apart_and_known_again(name):
     one, other = MADE[name]
     assert describe_function(one()) == describe_function(one()) != describe_function(other())
     assert "0x" not in describe_function(one())
+
+
+def test_what_a_function_counts_does_not_keep_a_run_from_being_resumed(tmp_path):
+    calls, path = [], tmp_path / "checkpoint.npz"
+
+    def counted(stop):
+        def schedule(progress):
+            calls.append(progress)
+            if len(calls) == stop:
+                raise Stop
+            return 1.0
+
+        return schedule
+
+    with pytest.raises(Stop):
+        train(path, schedule=counted(8))
+    network, _ = train(path, schedule=counted(None))
+    np.testing.assert_array_equal(network[0].W, train(tmp_path / "whole.npz")[0][0].W)
 
 
 def test_functions_are_known_again_in_another_process():
