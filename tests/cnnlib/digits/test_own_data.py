@@ -296,7 +296,7 @@ def test_damaged_idx_files(tmp_path, content, message):
         cnnlib.load_own_data(path)
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8bnothing", gzip.compress(idx(IMAGES))[:-30]])
+@pytest.mark.parametrize("content", [b"\x1f\x8bnothing", gzip.compress(idx(IMAGES))[:-30]], ids=["not packed", "cut"])
 def test_idx_files_that_cannot_be_decompressed(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(cnnlib.DataError, match=re.escape(f"{tmp_path / 'x'} cannot be decompressed (")) as caught:
