@@ -20,13 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnlib.checks import check_choice, check_finite, check_number, check_path, check_positive_int, to_numpy
+from cnnlib.checks import HISTORY, check_choice, check_finite, check_number, check_path, check_positive_int, to_numpy
 from cnnlib.files import atomic_write, exclusive, message_of
 from cnnlib.losses import Loss
 from cnnlib.optimizers import Optimizer
 from cnnlib.saving import load_checkpoint, restore_checkpoint, save_checkpoint
-
-HISTORY = ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "learning_rate", "batch_loss")
 
 
 @dataclass

@@ -25,7 +25,7 @@ STORED = (*DTYPES, "uint8")  # what an array in a file may be
 MAX_WEIGHTS = 10**8  # of one layer; 400 MB in float32
 MAX_PADDING, MAX_STRIDE, MAX_CLASSES = 1_000, 1_000_000, 1_000_000
 MAX_LAYERS, MAX_DEPTH = 1_000, 20  # in a row, and in one another, in a file
-HISTORY = {"loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "learning_rate", "batch_loss"}
+HISTORY = ("loss", "accuracy", "validation_loss", "validation_accuracy", "seconds", "learning_rate", "batch_loss")
 
 
 def on_device(array) -> bool:
@@ -725,7 +725,7 @@ def check_state(arrays: dict[str, np.ndarray], description: dict, run) -> tuple[
     """
     steps, history = description["steps"], description["history"]
     epochs = len(history["loss"])
-    if type(steps) is not int or steps != run.steps * epochs or epochs > run.epochs or HISTORY - {*history}:
+    if type(steps) is not int or steps != run.steps * epochs or epochs > run.epochs or {*HISTORY} - {*history}:
         raise ValueError("its history does not fit its number of steps")
     for name, values in history.items():
         lengths = {"batch_loss": (steps,), "loss": (epochs,), "learning_rate": (epochs,)}.get(name, (0, epochs))

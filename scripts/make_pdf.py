@@ -42,7 +42,7 @@ h1, h2, h3, h4, summary, .admonition-title { break-after: avoid; }
 a, a:visited { color: #0b4ba8; text-decoration: none; }
 pre { font-size: 7.6pt !important; line-height: 1.35; overflow-wrap: anywhere; white-space: pre-wrap !important; }
 table { font-size: 9pt; } tr, img, figure, .exercise, mjx-container[display=true] { break-inside: avoid; }
-img { max-height: 200mm; max-width: 100%; }
+img { height: auto; max-height: 200mm; max-width: 100%; width: auto; }  /* whatever size the page gives */
 mjx-container { max-width: 100%; }
 p { orphans: 2; widows: 2; }
 div.cell_output, div.cell_input { max-height: none; overflow: visible; }

@@ -40,15 +40,20 @@
 // Paper is white, and nothing can be unfolded there.
 (() => {
   const page = document.documentElement;
-  let theme, closed;
+  let restore = null;
   addEventListener("beforeprint", () => {
-    theme = page.dataset.theme;
-    closed = [...document.querySelectorAll("main details:not([open])")];
+    if (restore) return; // some browsers say it twice
+    const theme = page.dataset.theme;
+    const closed = [...document.querySelectorAll("main details:not([open])")];
     page.dataset.theme = "light";
     closed.forEach((box) => (box.open = true));
+    restore = () => {
+      page.dataset.theme = theme;
+      closed.forEach((box) => (box.open = false));
+    };
   });
   addEventListener("afterprint", () => {
-    page.dataset.theme = theme;
-    closed.forEach((box) => (box.open = false));
+    restore?.();
+    restore = null;
   });
 })();

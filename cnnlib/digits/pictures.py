@@ -8,7 +8,8 @@ What is ink is decided in steps, each of which can be shown (see `steps`):
    strokes: shadows and paper. Only the difference from it counts.
 3. *Otsu's threshold* divides what is left into ink and ground.
 4. *Lines* that cross the whole picture, of paper or tables, are taken out, and the strokes that they cross are joined.
-5. *Connected parts*: frames around others, specks, and strokes that come in from the edge are left out.
+5. *Connected parts*: frames around others and specks are left out, and so is what comes in from the edge: strokes that
+   are smaller than what lies within, shadows, and corners that the paper does not cover.
 """
 
 from dataclasses import dataclass, field

@@ -768,6 +768,9 @@ def test_paper_is_white_and_shows_what_was_folded(chromium: Browser, server: str
     page.pdf()
     assert page.evaluate("window.printed") == ["light", 0, 0]
     assert page.evaluate(state) == before
+    for event in ("beforeprint", "beforeprint", "afterprint", "afterprint"):  # twice, as some browsers say it
+        page.evaluate(f"dispatchEvent(new Event('{event}'))")
+    assert page.evaluate(state) == before
     page.emulate_media(media="print")
     assert page.locator("article h1").first.is_visible() and not page.locator("#jb-print-docs-body").is_visible()
     page.close()

@@ -87,6 +87,20 @@ def test_the_document_is_printed_with_page_numbers_and_links(pages, chromium, tm
     assert not (pages / "print.html").exists()
 
 
+def test_a_picture_keeps_its_shape_whatever_size_the_page_gives(pages, chromium):
+    path = pages / "notebooks" / "01-one.html"
+    wide = '<img alt="Wide" src="../_images/still.png" width="2400" height="1260"><p>After it.'
+    path.write_text(path.read_text("utf-8").replace("<p>After it.", wide), "utf-8")
+    (pages / "whole.html").write_text(make_pdf.Book(pages).html(), "utf-8")
+    page = chromium.new_page(viewport={"width": 700, "height": 900})
+    page.goto((pages / "whole.html").as_uri())
+    shapes = page.locator("article img").evaluate_all(
+        "images => images.map(image => [image.width / image.height, image.naturalWidth / image.naturalHeight])"
+    )
+    assert len(shapes) == 2 and all(abs(drawn / natural - 1) < 0.01 for drawn, natural in shapes)
+    page.close()
+
+
 def test_what_is_missing_is_said(tmp_path):
     if make_pdf.CHROMIUM is None:
         pytest.skip("Chromium is not installed")
