@@ -132,8 +132,7 @@ def begun(run: Run, callbacks: list[Callback]) -> Iterator[None]:
     numbers that are not finite comes twice: once before the callbacks of the user, so that they see none, and once
     behind them, for what they change, before a checkpoint is written.
     """
-    finite = next((callback for callback in callbacks if isinstance(callback, FiniteCheck)), FiniteCheck())
-    finite.loss = next((callback.loss for callback in callbacks if isinstance(callback, History)), None)
+    finite = next(callback for callback in callbacks if isinstance(callback, FiniteCheck))
     last = next((index for index, each in enumerate(callbacks) if isinstance(each, Checkpoint)), len(callbacks))
     callbacks.insert(last, finite)
     with contextlib.ExitStack() as stack:
@@ -156,7 +155,8 @@ class FiniteCheck(Callback):
     else is.
     """
 
-    loss: Loss | None = None
+    def __init__(self, loss: Loss):
+        self.loss = loss
 
     def on_train_begin(self, run: Run) -> None:
         self.first_loss: Any = None  # a number from the first step on
@@ -194,7 +194,7 @@ class FiniteCheck(Callback):
     def look_at_loss(self, run: Run) -> None:
         """Stop the run if the loss of the last batch is not finite after its step."""
         with np.errstate(over="ignore", invalid="ignore"):
-            loss = 0.0 if self.loss is None else run.network.evaluate(*run.batch, self.loss)[0]
+            loss, _ = run.network.evaluate(*run.batch, self.loss)
         if not math.isfinite(loss):
             self.stop(run, f"the loss of the last batch became {loss} by its step", run.epoch, self.cause(run))
 

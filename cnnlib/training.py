@@ -108,7 +108,7 @@ def train(
     seed, epochs = checks.check_int("seed", seed, minimum=0), checks.check_positive_int("epochs", epochs)
     steps = -(-len(x) // checks.check_positive_int("batch_size", batch_size))  # per epoch, rounded up
     run = Run(network, optimizer, np.random.default_rng(seed), epochs, steps, communicator)
-    callbacks = [FiniteCheck(), History(validation, loss), *callbacks]
+    callbacks = [FiniteCheck(loss), History(validation, loss), *callbacks]
     if checkpoint is not None:
         run.settings = describe(run, batch_size, seed, (loss, schedule, augment), (x, t, *(validation or ())))
         callbacks.append(Checkpoint(checkpoint, resume))
