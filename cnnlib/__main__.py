@@ -377,7 +377,9 @@ def train(
         raise click.ClickException(
             f"{checkpoint} holds a run that was stopped: go on with it by --resume, or begin anew by --restart"
         ) from error
-    except RuntimeError as error:  # another run is writing there
+    except RuntimeError as error:
+        if "another run is writing" not in str(error):  # a fault, which is to be reported
+            raise
         raise click.ClickException(str(error)) from error
     except FloatingPointError as error:
         option = f"--learning-rate {min(learning_rate / 10, LEARNING_RATE):.3g}"
