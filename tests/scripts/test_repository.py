@@ -1,5 +1,6 @@
 """What stands around the code: workflows, forms, the citation. A typing error there would show nowhere else."""
 
+import ast
 import json
 import re
 import subprocess
@@ -88,3 +89,13 @@ def test_a_notebook_says_that_it_is_python(path):
     """All of it, so that nbconvert writes a `.py`, and editors colour it before a kernel runs."""
     language = nbformat.read(path, as_version=4).metadata.language_info
     assert (language.name, language.file_extension, language.nbconvert_exporter) == ("python", ".py", "python")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: path.stem)
+def test_no_parameters_of_a_test_are_a_set(path):
+    """Its order changes from process to process, and those that share the tests must agree on it."""
+    for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.parametrize":
+            values = call.args[1]
+            is_set = isinstance(values, ast.Call) and ast.unparse(values.func) in ("set", "frozenset")
+            assert not is_set and not isinstance(values, ast.Set | ast.SetComp), f"line {call.lineno}"
