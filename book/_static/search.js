@@ -18,6 +18,10 @@ var Scorer = {
       result[1] = `Glossary: ${anchor.slice("#term-".length).replaceAll("-", " ")}`;
     }
     result[1] = result[1].replace(/> \((.*)\)$/, "> $1"); // the title of an exercise
+    const [whole, part] = title.split(" > ");
+    if (part && whole.replace(/<[^>]*>/g, "").endsWith(` ${part}`)) {
+      [result[1], result[2]] = [whole, ""]; // the title of a page is a heading in it, too: the two become one
+    }
     const query = new URLSearchParams(location.search).get("q") ?? "";
     const words = query.toLowerCase().split(/\s+/);
     const isChapter = page.startsWith("notebooks/") && anchor === "";

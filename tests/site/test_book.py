@@ -720,6 +720,7 @@ def test_search_finds_a_chapter(chromium: Browser, server: str, query: str, firs
     links = page.locator("#search-results li a").all_inner_texts()
     assert re.sub(r"^\d+\. ", "", links[0]) == first
     assert len(links) == len(set(links)) and "D. Glossary" not in links[:5]
+    assert [link for link in links if re.search(r"\. (.+) > \1$", link)] == []
     page.wait_for_timeout(500)
     excerpts = page.locator("#search-results li p.context").all_inner_texts()
     assert len(excerpts) > 5 and [text for text in excerpts if ".pdf" in text or "Contents" in text] == []
